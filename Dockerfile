@@ -1,0 +1,32 @@
+# The sidecar with the demo's model and collection. Build: docker build -t rescore-sidecar .
+ARG BASE=python:3.11-slim-bookworm
+
+FROM ${BASE} AS build
+# PyTorch's own index has builds without CUDA, a tenth of the size; empty: PyPI's, with CUDA.
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python3 -m venv /opt/sidecar
+WORKDIR /build
+COPY constraints.txt .
+# That index has torch's own dependencies only in some versions, so they wait for the next step.
+RUN /opt/sidecar/bin/pip install --no-deps --constraint constraints.txt \
+    ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch
+COPY pyproject.toml README.md LICENSE ./
+COPY pipelines pipelines
+COPY sidecar sidecar
+RUN /opt/sidecar/bin/pip install --constraint constraints.txt '.[demo]'
+
+FROM ${BASE}
+RUN useradd --create-home --uid 10001 sidecar
+COPY --from=build /opt/sidecar /opt/sidecar
+COPY config/compose /etc/rescore-sidecar
+ENV PATH=/opt/sidecar/bin:$PATH PYTHONUNBUFFERED=1
+WORKDIR /home/sidecar
+USER sidecar
+EXPOSE 9200 9280
+# http.client, unlike urllib, does not go through a proxy named in the environment.
+HEALTHCHECK --interval=5s --timeout=3s --start-period=60s CMD ["python", "-c", \
+    "import http.client as h; c = h.HTTPConnection('127.0.0.1', 9280, timeout=2); \
+     c.request('GET', '/healthz'); exit(c.getresponse().status != 200)"]
+ENTRYPOINT ["sidecar"]
+CMD ["serve", "--config", "/etc/rescore-sidecar/sidecar.yaml"]

@@ -1,0 +1,94 @@
+"""Hits to documents: the fields that the plan names are picked out of `_source` and cleaned."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pipelines.hits import Hit
+from pipelines.plan import Plan
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a hit says once the plan's fields are picked; title and body may be empty.
+
+    `group_value` is the value of the plan's `group_by` field as text, None where there is none.
+    """
+
+    position: int
+    title: str
+    body: str
+    original_score: float
+    group_value: str | None
+
+
+def read_documents(hits: Sequence[Hit], plan: Plan) -> list[Document]:
+    """Pick each hit's title, body and group value; one document a hit, in the same order.
+
+    A dotted name is found however the object spells it (`{"a.b": 1}`, `{"a": {"b": 1}}`), as
+    OpenSearch itself reads such a source. Lists and whole objects give all their values in order,
+    joined by blanks; null and missing fields give nothing.
+    """
+    # Line breaks end a sentence for the plugin, so its method gets the text as it is.
+    clean = replace_surrogates if plan.passages.method == "kendra" else clean_text
+    return [
+        Document(
+            hit.position,
+            clean(_join(hit.source, plan.document.title)),
+            clean(_join(hit.source, plan.document.body)),
+            hit.original_score,
+            (_join(hit.source, (plan.group_by,)) or None) if plan.group_by else None,
+        )
+        for hit in hits
+    ]
+
+
+def clean_text(text: str) -> str:
+    """Make each run of white space one blank, none at the ends, and the text encodable."""
+    return replace_surrogates(" ".join(text.split()))
+
+
+def replace_surrogates(text: str) -> str:
+    r"""Put U+FFFD for each lone surrogate.
+
+    JSON may hold one (`"\ud800"`), tokenisers and ICU refuse it.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return _SURROGATE.sub("\ufffd", text)
+    return text
+
+
+def _join(source: Mapping[str, object], names: Sequence[str]) -> str:
+    return " ".join(text for name in names for text in _values(source, name))
+
+
+def _values(source: Mapping[str, object], name: str) -> Iterator[str]:
+    """Yield every scalar under a dotted name as text, in the order of the source."""
+    # A stack of its own: a source may be nested deeper than Python's calls.
+    stack: list[tuple[object, str]] = [(source, name)]
+    while stack:
+        value, rest = stack.pop()
+        if isinstance(value, str):
+            if not rest and value:
+                yield value
+        elif isinstance(value, Mapping):
+            stack.extend(reversed(_children(value, rest)))
+        elif isinstance(value, (list, tuple)):
+            stack.extend((item, rest) for item in reversed(value))
+        elif not rest and value is not None:
+            yield str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _children(value: Mapping[str, object], name: str) -> list[tuple[object, str]]:
+    """Step into an object: each of its keys that is the name's beginning, with what is left."""
+    if not name:
+        return [(child, "") for child in value.values()]
+    parts = name.split(".")
+    heads = ((".".join(parts[:end]), ".".join(parts[end:])) for end in range(1, len(parts) + 1))
+    return [(value[head], rest) for head, rest in heads if head in value]

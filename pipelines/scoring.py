@@ -1,0 +1,69 @@
+"""The seam to the models, and the way from passage scores to one score a group."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import fsum, isfinite
+from typing import Protocol
+
+from pipelines.errors import BadScores
+from pipelines.passages import Passage
+from pipelines.plan import Aggregate
+
+
+class Scorer(Protocol):
+    """Everything the core knows of models.
+
+    A scorer is handed out for one search and knows that search's deadline; the core does not.
+    """
+
+    async def score(
+        self, model: str, query_text: str, texts: Sequence[str]
+    ) -> Sequence[float | None]:
+        """Score each text against the query text; higher is more relevant.
+
+        The answer has one entry a text, in the same order. `None` marks a text that was not
+        reached before the deadline; texts are worked through from the first to the last.
+
+        Raises a `RescoreError` when nothing can be scored at all.
+        """
+        ...
+
+
+def group_scores(
+    passages: Sequence[Passage],
+    scores: Sequence[float | None],
+    aggregate: Aggregate,
+    best: int,
+) -> dict[int, float]:
+    """Turn a scorer's answer into one score a group, keyed by the group's index.
+
+    `max`, `mean` and `mean_of_best` (the mean of the `best` highest) are over the group's
+    passages; `first` is the score of its earliest passage in reading order (in the field: MaxP,
+    MeanP, KMaxAvg, FirstP). A group with a passage that was not reached (None) has no score: it
+    could not be compared with the others. Raises BadScores for a wrong number of scores or one
+    that is not finite.
+    """
+    if len(scores) != len(passages):
+        raise BadScores(f"the scorer gave {len(scores)} scores for {len(passages)} texts")
+    if not all(score is None or isfinite(score) for score in scores):
+        raise BadScores("the scorer gave a score that is not a finite number")
+    members: dict[int, list[tuple[int, float | None]]] = {}
+    for passage, score in zip(passages, scores, strict=True):
+        members.setdefault(passage.group, []).append((passage.number, score))
+    whole: dict[int, float] = {}
+    for group, found in members.items():
+        numbered = [(number, float(score)) for number, score in found if score is not None]
+        if len(numbered) == len(found):
+            whole[group] = _aggregate(numbered, aggregate, best)
+    return whole
+
+
+def _aggregate(numbered: list[tuple[int, float]], aggregate: Aggregate, best: int) -> float:
+    """One score of a group's (passage number, score) pairs."""
+    if aggregate == "first":
+        return min(numbered)[1]
+    scores = sorted((score for _, score in numbered), reverse=True)
+    count = {"max": 1, "mean": len(scores), "mean_of_best": best}[aggregate]
+    highest = scores[:count]
+    return fsum(highest) / len(highest)

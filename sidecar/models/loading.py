@@ -1,0 +1,123 @@
+"""From configuration to loaded, warm models, at start; the one file that names every backend."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import logging
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+from sidecar.config import Model
+from sidecar.metrics import Metrics
+from sidecar.models.backends.base import BiEncoderBackend, CrossEncoderBackend
+from sidecar.models.backends.fake import FakeBiEncoder, FakeCrossEncoder
+from sidecar.models.backends.sentence_transformers import (
+    SentenceTransformersBiEncoder,
+    SentenceTransformersCrossEncoder,
+)
+from sidecar.models.passage_files import load_passages, save_passages
+from sidecar.models.passage_store import PassageStore
+from sidecar.models.scheduling import CHUNK_TEXTS
+from sidecar.models.scorers import BiEncoderScorer, CrossEncoderScorer, Models, TextScorer
+from sidecar.models.sources import content_digest, find_weights
+
+_MEBIBYTE = 2**20
+# The first texts a model reads take far longer than any later ones; no search should pay that.
+_WARM_UP = ("the quick brown fox jumps over the lazy dog",) * CHUNK_TEXTS
+
+_log = logging.getLogger(__name__)
+
+
+class ModelLoadError(Exception):
+    """A model that cannot be used; the start stops here."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"model {name!r}: {reason}")
+        self.name = name
+        self.reason = reason
+
+
+def load_models(
+    models: Mapping[str, Model],
+    base_dir: Path,
+    metrics: Metrics,
+    *,
+    cache: Path | None = None,
+    passage_store_mb: int = 256,
+) -> Models:
+    """Load every model and let it read a few texts. Blocks for seconds; start no search before.
+
+    `base_dir` is the folder of the configuration file. Bi-encoders share `passage_store_mb`
+    (MiB) in equal parts, and keep their vectors in `cache` when there is one.
+
+    Raises ModelLoadError for the first model that cannot be used; none stays open then.
+    """
+    bi_encoders = sum(model.kind == "bi-encoder" for model in models.values())
+    store_bytes = passage_store_mb * _MEBIBYTE // max(1, bi_encoders)
+    loaded: dict[str, TextScorer] = {}
+    try:
+        for name, model in models.items():
+            started = time.monotonic()
+            folder = cache / f"model-{quote(name, safe='')}" if cache else None
+            loaded[name] = _load(name, model, base_dir, metrics, folder, store_bytes)
+            _log.info("model %s is ready after %.1f s", name, time.monotonic() - started)
+    except Exception as error:
+        Models(loaded).close()
+        raise ModelLoadError(name, _reason(error)) from error
+    return Models(loaded)
+
+
+def _load(
+    name: str,
+    model: Model,
+    base_dir: Path,
+    metrics: Metrics,
+    cache: Path | None,
+    store_bytes: int,
+) -> TextScorer:
+    if model.kind == "cross-encoder":
+        pairs = _load_cross_encoder(model, base_dir)
+        pairs.score_pairs(_WARM_UP[0], _WARM_UP)
+        return CrossEncoderScorer(name, pairs, metrics)
+    backend = _load_bi_encoder(model, base_dir)
+    backend.embed_passages(_WARM_UP)
+    backend.embed_queries(_WARM_UP[:1])
+    store = PassageStore(backend.dimensions, store_bytes)
+    if cache is None:
+        return BiEncoderScorer(name, backend, store, metrics)
+    cache.mkdir(parents=True, exist_ok=True)
+    if not os.access(cache, os.W_OK):  # better known now than when there is something to save
+        raise PermissionError(f"the cache folder {cache} cannot be written")
+    load_passages(store, backend.identity, cache)
+    save = functools.partial(save_passages, store, backend.identity, cache)
+    return BiEncoderScorer(name, backend, store, metrics, at_close=save)
+
+
+def _load_bi_encoder(model: Model, base_dir: Path) -> BiEncoderBackend:
+    match model.backend:
+        case "fake":
+            return FakeBiEncoder()
+        case "sentence-transformers":
+            folder = find_weights(model, base_dir)
+            settings = f"{content_digest(folder)} max_tokens={model.max_tokens}"
+            identity = hashlib.blake2b(settings.encode(), digest_size=16).hexdigest()
+            return SentenceTransformersBiEncoder(folder, identity, model.max_tokens)
+
+
+def _load_cross_encoder(model: Model, base_dir: Path) -> CrossEncoderBackend:
+    match model.backend:
+        case "fake":
+            return FakeCrossEncoder()
+        case "sentence-transformers":
+            folder = find_weights(model, base_dir)
+            return SentenceTransformersCrossEncoder(folder, model.max_tokens)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ImportError):
+        return f"{error}; run: pip install 'sentence-transformers>=5.2,<7'"
+    return str(error) or type(error).__name__

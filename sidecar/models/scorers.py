@@ -1,0 +1,209 @@
+"""The two ways to score, behind the core's `Scorer` seam.
+
+A cross-encoder reads every pair of query text and passage. A bi-encoder reads the query text and
+the passages that it has not read before; a search whose passages are all stored costs one short
+text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from pipelines.errors import BadScores, DeadlinePassed, ModelFailed, Overloaded
+from pipelines.scoring import Scorer
+from sidecar.metrics import Metrics
+from sidecar.models.backends.base import BiEncoderBackend, CrossEncoderBackend, FloatArray
+from sidecar.models.passage_store import PassageStore, passage_digest
+from sidecar.models.scheduling import Schedule
+
+Scores = list[float | None]
+
+_QUERY_VECTORS = 1024
+# Looking up so many passages takes half a millisecond; then the event loop gets its turn.
+_LOOKUP_TEXTS = 256
+
+
+class TextScorer(Protocol):
+    """One model and its way to score."""
+
+    async def score(
+        self, query_text: str, texts: Sequence[str], deadline: float | None
+    ) -> Scores: ...
+
+    def close(self) -> None: ...
+
+
+class CrossEncoderScorer:
+    """Reads every pair anew: a pair's score cannot be kept, as the query text is in it."""
+
+    def __init__(self, name: str, backend: CrossEncoderBackend, metrics: Metrics) -> None:
+        self._backend = backend
+        self._schedule = Schedule(name, metrics)
+
+    async def score(self, query_text: str, texts: Sequence[str], deadline: float | None) -> Scores:
+        return await self._schedule.run(functools.partial(self._read, query_text), texts, deadline)
+
+    def close(self) -> None:
+        self._schedule.close()
+
+    def _read(self, query_text: str, texts: Sequence[str]) -> list[float]:
+        scores = _finite(self._backend.score_pairs(query_text, texts), (len(texts),))
+        return [float(score) for score in scores]
+
+
+class BiEncoderScorer:
+    """Compares the query's vector with the passages' by their cosine.
+
+    Passages that two searches want at once are read once: the model's thread looks into the
+    store again before each chunk, and it is the only one that fills the store. Passages that were
+    not reached before the deadline are read when the thread has time, for the next search.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        backend: BiEncoderBackend,
+        store: PassageStore,
+        metrics: Metrics,
+        at_close: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`at_close` runs once the thread has ended: the moment to save the store."""
+        self._backend = backend
+        self._store = store
+        self._schedule = Schedule(name, metrics)
+        self._at_close = at_close
+        # Touched by the event loop alone, so it needs no lock.
+        self._queries: OrderedDict[bytes, FloatArray] = OrderedDict()
+        self._hits = metrics.passage_lookups.labels(name, "hit")
+        self._misses = metrics.passage_lookups.labels(name, "miss")
+        self._stored = metrics.passages_stored.labels(name)
+        self._stored.set(len(store))
+
+    async def score(self, query_text: str, texts: Sequence[str], deadline: float | None) -> Scores:
+        query = await self._query_vector(query_text, deadline)
+        digests: list[bytes] = []
+        scores: Scores = []
+        missing: dict[bytes, str] = {}
+        for start in range(0, len(texts), _LOOKUP_TEXTS):
+            if start:
+                await asyncio.sleep(0)
+            block = texts[start : start + _LOOKUP_TEXTS]
+            keys = [passage_digest(text) for text in block]
+            found, vectors = self._store.get(keys)
+            cosines = _cosines(vectors, query)
+            digests += keys
+            scores += [score if here else None for here, score in zip(found, cosines, strict=True)]
+            missing.update(
+                (key, text) for key, text, here in zip(keys, block, found, strict=True) if not here
+            )
+        known = sum(score is not None for score in scores)
+        self._hits.inc(known)
+        self._misses.inc(len(texts) - known)
+        if not missing:
+            return scores
+        try:
+            read = await self._schedule.run(self._read_passages, list(missing.values()), deadline)
+        except Overloaded:
+            if not known:
+                raise
+            return scores
+        self._schedule.read_later(
+            self._read_passages,
+            [text for text, vector in zip(missing.values(), read, strict=True) if vector is None],
+        )
+        fresh = {
+            key: _cosines(vector[None], query)[0]
+            for key, vector in zip(missing, read, strict=True)
+            if vector is not None
+        }
+        return [
+            fresh.get(key) if score is None else score
+            for key, score in zip(digests, scores, strict=True)
+        ]
+
+    def close(self) -> None:
+        self._schedule.close()
+        self._at_close()
+
+    async def _query_vector(self, query_text: str, deadline: float | None) -> FloatArray:
+        key = passage_digest(query_text)
+        vector = self._queries.get(key)
+        if vector is None:
+            [vector] = await self._schedule.run(
+                self._read_query, [query_text], deadline, lane="queries"
+            )
+            if vector is None:
+                raise DeadlinePassed("the query text was not read in time")
+        self._queries[key] = vector
+        self._queries.move_to_end(key)
+        if len(self._queries) > _QUERY_VECTORS:
+            self._queries.popitem(last=False)
+        return vector
+
+    def _read_query(self, texts: Sequence[str]) -> list[FloatArray]:
+        shape = (len(texts), self._backend.dimensions)
+        return list(_finite(self._backend.embed_queries(texts), shape))
+
+    def _read_passages(self, texts: Sequence[str]) -> list[FloatArray]:
+        digests = [passage_digest(text) for text in texts]
+        found, vectors = self._store.get(digests)
+        missing = [position for position, here in enumerate(found) if not here]
+        if missing:
+            shape = (len(missing), self._backend.dimensions)
+            read = _finite(self._backend.embed_passages([texts[i] for i in missing]), shape)
+            vectors[missing] = self._store.put([digests[i] for i in missing], read)
+            self._stored.set(len(self._store))
+        return list(vectors)
+
+
+class Models:
+    """Every loaded model by name."""
+
+    def __init__(self, scorers: Mapping[str, TextScorer]) -> None:
+        self._scorers = dict(scorers)
+
+    def scorer(self, deadline: float | None) -> Scorer:
+        """A scorer for one search that must end by `deadline`, in seconds of `loop.time()`."""
+        return _SearchScorer(self._scorers, deadline)
+
+    def close(self) -> None:
+        """End the threads and save what is kept; takes as long as a chunk and the disk do."""
+        for scorer in self._scorers.values():
+            scorer.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _SearchScorer:
+    scorers: Mapping[str, TextScorer]
+    deadline: float | None
+
+    async def score(self, model: str, query_text: str, texts: Sequence[str]) -> Scores:
+        if model not in self.scorers:
+            raise ModelFailed(f"there is no model {model!r} (there are: {', '.join(self.scorers)})")
+        if not texts:
+            return []
+        scores = await self.scorers[model].score(query_text, texts, self.deadline)
+        if all(score is None for score in scores):
+            raise DeadlinePassed(f"model {model!r} read no text before the deadline")
+        return scores
+
+
+def _cosines(vectors: FloatArray, query: FloatArray) -> list[float]:
+    """Row by row, not as a matrix product: that may round equal rows differently, and equal
+    passages must tie."""
+    return [float(cosine) for cosine in (vectors * query).sum(axis=1)]
+
+
+def _finite(numbers: FloatArray, shape: tuple[int, ...]) -> FloatArray:
+    if numbers.shape != shape:
+        raise BadScores(f"the model answered with shape {numbers.shape}, not {shape}")
+    if not np.isfinite(numbers).all():
+        raise BadScores("the model answered with a number that is not finite")
+    return numbers

@@ -1,0 +1,51 @@
+"""What all client connections of one listener use together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+from sidecar.relay.counts import Counts
+from sidecar.relay.front import Front
+from sidecar.relay.upstream_pool import UpstreamPool
+
+if TYPE_CHECKING:
+    from sidecar.relay.client_connection import ClientConnection
+
+
+class Shared:
+    """The front, the pool, the counts; the open connections and the running tasks.
+
+    `body_limit`: bytes of a taken request's raw body that are held; a larger one is forwarded.
+    """
+
+    def __init__(self, front: Front, pool: UpstreamPool, counts: Counts, body_limit: int) -> None:
+        self.front = front
+        self.pool = pool
+        self.counts = counts
+        self.body_limit = body_limit
+        self.loop = asyncio.get_running_loop()
+        self.draining = False
+        self.connections: set[ClientConnection] = set()
+        self.no_connections = asyncio.Event()
+        self.no_connections.set()
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    def opened(self, connection: ClientConnection) -> None:
+        """Keep account of a client connection."""
+        self.connections.add(connection)
+        self.no_connections.clear()
+
+    def closed(self, connection: ClientConnection) -> None:
+        """The client connection is gone."""
+        self.connections.discard(connection)
+        if not self.connections:
+            self.no_connections.set()
+
+    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run work beside the protocols, held until it ends."""
+        task = self.loop.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task

@@ -1,0 +1,228 @@
+"""One connection to a node: one request at a time, and its answer read as it comes."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Final, Protocol, cast
+
+from sidecar.relay.body import BodyScanner, UntilCloseScanner, scan_body
+from sidecar.relay.errors import MalformedMessage, UpstreamBroken
+from sidecar.relay.heads import ResponseHead, find_head_end, parse_response_head
+
+_LOST: Final = "OpenSearch closed the connection before its answer was whole"
+
+
+class AnswerReceiver(Protocol):
+    """Who gets an answer; nothing is called again once it has ended or failed."""
+
+    def answer_interim(self, raw: bytes) -> None:
+        """A whole 1xx head."""
+        ...
+
+    def answer_started(self, head: ResponseHead, body: bytes, ended: bool) -> None:
+        """The final head, with the raw body bytes that came along."""
+        ...
+
+    def answer_continued(self, body: bytes, ended: bool) -> None:
+        """More raw body bytes."""
+        ...
+
+    def answer_failed(self, error: UpstreamBroken) -> None:
+        """The whole answer will not come."""
+        ...
+
+    def pause_request(self) -> None:
+        """The node reads slower than the request comes: write no more for now."""
+        ...
+
+    def resume_request(self) -> None:
+        """Write on."""
+        ...
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """A connection that its node keeps while it is idle.
+
+    `released` is called when an answer has ended and the connection may carry the next request,
+    `lost` when it is closed for good.
+    """
+
+    __slots__ = (
+        "_head_bytes",
+        "_lost",
+        "_receiver",
+        "_released",
+        "_request_complete",
+        "_reusable",
+        "_scanner",
+        "_to_head",
+        "_transport",
+    )
+
+    def __init__(
+        self,
+        released: Callable[[UpstreamConnection], None],
+        lost: Callable[[UpstreamConnection], None],
+    ) -> None:
+        self._released = released
+        self._lost = lost
+        self._transport: asyncio.Transport
+        self._receiver: AnswerReceiver | None = None
+        self._scanner: BodyScanner | None = None
+        self._head_bytes = b""
+        self._to_head = False
+        self._request_complete = True
+        self._reusable = True
+
+    @property
+    def usable(self) -> bool:
+        """Whether a request may begin on this connection."""
+        return self._receiver is None and not self._transport.is_closing()
+
+    def begin(
+        self,
+        receiver: AnswerReceiver,
+        data: bytes,
+        *,
+        complete: bool,
+        to_head: bool = False,
+        reusable: bool = True,
+    ) -> None:
+        """Send a request's first bytes.
+
+        `complete`: these are all; `to_head`: it is a HEAD, whose answer has no body;
+        `reusable`: whether another request may follow it on this connection.
+        """
+        self._receiver = receiver
+        self._to_head = to_head
+        self._request_complete = complete
+        self._reusable = reusable
+        self._transport.write(data)
+
+    def write(self, data: bytes, *, complete: bool) -> None:
+        """Send more of the request's body."""
+        self._request_complete = complete
+        # It may be closing before connection_lost says so; uvloop raises then.
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    def abandon(self, receiver: AnswerReceiver) -> None:
+        """Close at once, unless the receiver's answer has ended and the connection moved on.
+
+        A closed connection is how OpenSearch learns that a search is no longer wanted.
+        """
+        if self._receiver is receiver:
+            self._receiver = None
+            self._transport.abort()
+
+    def pause_answer(self) -> None:
+        """Read no more for now: the answer is not taken as fast as it comes."""
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume_answer(self) -> None:
+        """Read on."""
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def close(self) -> None:
+        """Close; a running answer fails."""
+        self._transport.abort()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        sock = transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+    def data_received(self, data: bytes) -> None:
+        receiver = self._receiver
+        if receiver is None:
+            # Nothing was asked, so the next answer here could not be trusted to be the right one.
+            self._transport.abort()
+            return
+        try:
+            if self._scanner is None:
+                self._receive_head(receiver, data)
+            else:
+                self._receive_body(receiver, self._scanner, data)
+        except MalformedMessage as error:
+            self._fail(f"OpenSearch's answer is malformed: {error}")
+
+    def eof_received(self) -> None:
+        if isinstance(self._scanner, UntilCloseScanner) and self._receiver is not None:
+            receiver = self._receiver
+            self._end_answer(surplus=True)
+            receiver.answer_continued(b"", True)
+        else:
+            self._fail(_LOST)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost(self)
+        self._fail(_LOST)
+
+    def pause_writing(self) -> None:
+        if self._receiver is not None:
+            self._receiver.pause_request()
+
+    def resume_writing(self) -> None:
+        if self._receiver is not None:
+            self._receiver.resume_request()
+
+    # The answer
+
+    def _receive_head(self, receiver: AnswerReceiver, data: bytes) -> None:
+        sought = len(self._head_bytes)
+        if sought:
+            data = self._head_bytes + data
+        while True:
+            end = find_head_end(data, sought)
+            if end < 0:
+                self._head_bytes = data
+                return
+            raw, data, sought = data[:end], data[end:], 0
+            head = parse_response_head(raw, to_head=self._to_head)
+            if head.status >= 200:
+                break
+            if head.status == 101:
+                raise MalformedMessage("101 Switching Protocols, which nobody asked for")
+            receiver.answer_interim(raw)
+            if not data:
+                self._head_bytes = b""
+                return
+        self._head_bytes = b""
+        self._reusable = self._reusable and head.keep_alive
+        scanner = scan_body(head.framing)
+        used = scanner.feed(data)
+        if scanner.done:
+            self._end_answer(surplus=used < len(data))
+        else:
+            self._scanner = scanner
+        receiver.answer_started(head, data[:used], scanner.done)
+
+    def _receive_body(self, receiver: AnswerReceiver, scanner: BodyScanner, data: bytes) -> None:
+        used = scanner.feed(data)
+        if scanner.done:
+            self._end_answer(surplus=used < len(data))
+        receiver.answer_continued(data[:used], scanner.done)
+
+    def _end_answer(self, *, surplus: bool) -> None:
+        """Let go of the receiver before it is told, so that it may begin its next request here."""
+        self._receiver = None
+        self._scanner = None
+        if not self._request_complete:
+            self._transport.abort()
+        elif not self._reusable or surplus:
+            self._transport.close()
+        elif not self._transport.is_closing():
+            self._transport.resume_reading()
+            self._released(self)
+
+    def _fail(self, reason: str) -> None:
+        receiver, self._receiver = self._receiver, None
+        self._transport.abort()
+        if receiver is not None:
+            receiver.answer_failed(UpstreamBroken(reason))

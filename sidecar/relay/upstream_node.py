@@ -1,0 +1,121 @@
+"""One OpenSearch node: its connections, and whether it is left out for a while."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from typing import Final
+from urllib.parse import urlsplit
+
+from sidecar.relay.counts import Counts
+from sidecar.relay.upstream_connection import UpstreamConnection
+
+_log: Final = logging.getLogger("sidecar.relay")
+
+IDLE_LIMIT: Final = 128
+"""Idle connections kept to one node; the number in use has no limit."""
+
+_FIRST_PAUSE_S: Final = 1.0
+_LONGEST_PAUSE_S: Final = 30.0
+
+
+class UpstreamNode:
+    """A node by its URL. Times are the event loop's."""
+
+    def __init__(
+        self,
+        url: str,
+        ssl_context: ssl.SSLContext | None,
+        connect_timeout_s: float,
+        counts: Counts,
+    ) -> None:
+        parts = urlsplit(url)
+        self.url = url
+        self._host = parts.hostname or ""
+        self._port = parts.port or (443 if parts.scheme == "https" else 80)
+        self._ssl = ssl_context if parts.scheme == "https" else None
+        self._connect_timeout_s = connect_timeout_s
+        self._counts = counts
+        self._connections: set[UpstreamConnection] = set()
+        self._idle: list[UpstreamConnection] = []
+        self._pause_s = 0.0
+        self._out_until = 0.0
+        counts.node_up(url, True)
+
+    @property
+    def idle(self) -> int:
+        """Connections that wait for a request."""
+        return len(self._idle)
+
+    @property
+    def busy(self) -> int:
+        """Connections that carry one."""
+        return len(self._connections) - len(self._idle)
+
+    def is_up(self, now: float) -> bool:
+        """Whether the node gets requests: it answers, or it is time to try it again."""
+        return now >= self._out_until
+
+    def take_idle(self) -> UpstreamConnection | None:
+        """The connection used last, so that the others may rest; None when there is none."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable:
+                return connection
+        return None
+
+    async def connect(self) -> UpstreamConnection:
+        """Open a connection. Raises OSError (TimeoutError too) and leaves the node out for a while.
+
+        The while doubles from one second to thirty with each failure in a row.
+        """
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._connect_timeout_s):
+                _, connection = await loop.create_connection(
+                    self._new_connection,
+                    self._host,
+                    self._port,
+                    ssl=self._ssl,
+                    server_hostname=self._host if self._ssl else None,
+                )
+            if not connection.usable:
+                raise ConnectionResetError("the node closed the connection at once")
+        except OSError as error:
+            self._leave_out(error)
+            raise
+        if self._pause_s:
+            _log.info("%s accepts connections again", self.url)
+            self._pause_s = self._out_until = 0.0
+            self._counts.node_up(self.url, True)
+        self._connections.add(connection)
+        return connection
+
+    def close(self) -> None:
+        """Close all connections, those in use too."""
+        for connection in list(self._connections):
+            connection.close()
+
+    def _leave_out(self, error: OSError) -> None:
+        if not self._pause_s:
+            _log.warning(
+                "%s is left out for a while: %s", self.url, str(error) or "no connection in time"
+            )
+        self._pause_s = min(max(_FIRST_PAUSE_S, 2 * self._pause_s), _LONGEST_PAUSE_S)
+        self._out_until = asyncio.get_running_loop().time() + self._pause_s
+        self._counts.node_up(self.url, False)
+
+    def _new_connection(self) -> UpstreamConnection:
+        return UpstreamConnection(self._released, self._lost)
+
+    def _released(self, connection: UpstreamConnection) -> None:
+        if len(self._idle) < IDLE_LIMIT:
+            self._idle.append(connection)
+        else:
+            connection.close()
+
+    def _lost(self, connection: UpstreamConnection) -> None:
+        self._connections.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)

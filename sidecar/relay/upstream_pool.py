@@ -1,0 +1,135 @@
+"""The pool: which node and connection a request gets, and whole exchanges for those who read.
+
+Requests go round the nodes that are up. A request is sent once: only *connecting* is tried at the
+next node, because a node that lost its connection midway may have done the work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Sequence
+
+from sidecar.relay.body import unframe
+from sidecar.relay.counts import Counts
+from sidecar.relay.errors import ResponseTooLarge, UpstreamBroken, UpstreamUnavailable
+from sidecar.relay.front import Response
+from sidecar.relay.heads import ResponseHead
+from sidecar.relay.upstream_connection import UpstreamConnection
+from sidecar.relay.upstream_node import UpstreamNode
+
+
+class UpstreamPool:
+    """Connections to the nodes of one cluster. All methods belong to the event loop's thread."""
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        counts: Counts,
+        *,
+        ssl_context: ssl.SSLContext | None = None,
+        connect_timeout_s: float = 5.0,
+    ) -> None:
+        """`urls`: `http://host:port` or `https://...`, which need the `ssl_context`."""
+        self._nodes = [UpstreamNode(url, ssl_context, connect_timeout_s, counts) for url in urls]
+        self._turn = 0
+        counts.watch_upstream(
+            lambda: sum(node.busy for node in self._nodes),
+            lambda: sum(node.idle for node in self._nodes),
+        )
+
+    def take_idle(self) -> UpstreamConnection | None:
+        """An idle connection of the node whose turn it is; None when it has none."""
+        connection = self._in_turn()[0].take_idle()
+        if connection is not None:
+            self._turn += 1
+        return connection
+
+    async def connect(self) -> UpstreamConnection:
+        """A new connection to the node whose turn it is, or to the next that accepts one.
+
+        Raises UpstreamUnavailable when none does.
+        """
+        nodes = self._in_turn()
+        self._turn += 1
+        for node in nodes:
+            with contextlib.suppress(OSError):
+                return await node.connect()
+        raise UpstreamUnavailable("no OpenSearch node accepts a connection; is it running?")
+
+    async def exchange(self, head: bytes, body: bytes = b"", *, limit: int) -> Response:
+        """Send one request and return the whole answer, without chunks, still content-coded.
+
+        `head` as `RequestHead.write_upstream(content_length=len(body))` gives it; `limit` is the
+        most bytes of raw body to hold. Cancelling closes the connection.
+
+        Raises UpstreamUnavailable (nothing was sent), UpstreamBroken or ResponseTooLarge.
+        """
+        connection = self.take_idle() or await self.connect()
+        collector = _Collector(connection, limit)
+        connection.begin(collector, head + body, complete=True, to_head=head.startswith(b"HEAD "))
+        try:
+            return await collector.whole
+        finally:
+            connection.abandon(collector)
+
+    def close(self) -> None:
+        """Close every connection."""
+        for node in self._nodes:
+            node.close()
+
+    def _in_turn(self) -> list[UpstreamNode]:
+        """The nodes that are up, the next one first; all of them when none is up."""
+        if len(self._nodes) == 1:
+            return self._nodes
+        first = self._turn % len(self._nodes)
+        nodes = self._nodes[first:] + self._nodes[:first]
+        now = asyncio.get_running_loop().time()
+        return [node for node in nodes if node.is_up(now)] or nodes
+
+
+class _Collector:
+    """An AnswerReceiver that gathers a whole answer."""
+
+    def __init__(self, connection: UpstreamConnection, limit: int) -> None:
+        self.whole: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        self._connection = connection
+        self._left = limit
+        self._head: ResponseHead
+        self._pieces: list[bytes] = []
+
+    def answer_interim(self, raw: bytes) -> None:
+        pass
+
+    def answer_started(self, head: ResponseHead, body: bytes, ended: bool) -> None:
+        self._head = head
+        if head.framing > self._left:
+            self._refuse()
+        else:
+            self.answer_continued(body, ended)
+
+    def answer_continued(self, body: bytes, ended: bool) -> None:
+        self._left -= len(body)
+        if self._left < 0:
+            self._refuse()
+            return
+        self._pieces.append(body)
+        if ended and not self.whole.done():
+            content = unframe(b"".join(self._pieces), self._head.framing)
+            self.whole.set_result(Response(self._head, content))
+
+    def answer_failed(self, error: UpstreamBroken) -> None:
+        if not self.whole.done():
+            self.whole.set_exception(error)
+
+    def pause_request(self) -> None:
+        pass
+
+    def resume_request(self) -> None:
+        pass
+
+    def _refuse(self) -> None:
+        self._connection.abandon(self)
+        if not self.whole.done():
+            self.whole.set_exception(ResponseTooLarge("the answer is too large to be held"))

@@ -1,0 +1,95 @@
+"""Asks the cluster whether the configuration fits it: `sidecar check --upstream`.
+
+Uses the sidecar's own account. Checks that every routed index exists, that the fields which its
+plan reads exist in its mapping, and that no default search pipeline would rank a second time.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from pipelines.plan import Plan
+from sidecar.config import Config, Route, Upstream
+
+
+def open_client(upstream: Upstream, timeout_s: float = 10) -> Any:
+    """An opensearch-py client on the sidecar's own account; the caller closes it."""
+    from opensearchpy import OpenSearch
+
+    account: dict[str, Any] = {}
+    if upstream.username:
+        account = {"http_auth": (upstream.username, upstream.password)}
+    tls: dict[str, Any] = (
+        {"verify_certs": upstream.tls.verify, "ssl_show_warn": False, "ca_certs": upstream.tls.ca}
+        if any(urlsplit(url).scheme == "https" for url in upstream.urls)
+        else {}
+    )
+    return OpenSearch(list(upstream.urls), timeout=timeout_s, max_retries=0, **account, **tls)
+
+
+def check_upstream(config: Config) -> list[str]:
+    """What does not fit, one sentence each; empty when all is well. Blocking.
+
+    A cluster that does not answer, or an account without the right to look, is one sentence too.
+    """
+    from opensearchpy.exceptions import OpenSearchException
+
+    client = open_client(config.main.upstream)
+    try:
+        client.info()
+        return [
+            problem
+            for route in config.main.routes
+            for problem in _check_route(client, route, config.plans[route.plan])
+        ]
+    except OpenSearchException as error:
+        urls = ", ".join(config.main.upstream.urls)
+        return [f"{urls}: {_in_words(error)}"]
+    finally:
+        client.close()
+
+
+def _check_route(client: Any, route: Route, plan: Plan) -> list[str]:
+    from opensearchpy.exceptions import NotFoundError
+
+    where = f"route {route.index}"
+    try:
+        mappings = client.indices.get_mapping(index=route.index, allow_no_indices=False)
+    except NotFoundError:
+        return [f"{where}: the cluster has no index or alias of this name"]
+    settings = client.indices.get_settings(index=route.index, name="index.search.default_pipeline")
+    problems = []
+    wanted = {*plan.document.title, *plan.document.body, *filter(None, [plan.group_by])}
+    for index, mapping in sorted(mappings.items()):
+        known = set(_fields(mapping["mappings"].get("properties", {})))
+        problems += [
+            f"{where}: index {index} has no field {name}, which plan {route.plan} reads"
+            for name in sorted(wanted - known)
+        ]
+    for index, found in sorted(settings.items()):
+        pipeline = found["settings"].get("index", {}).get("search", {}).get("default_pipeline")
+        if pipeline and pipeline != "_none":
+            problems.append(
+                f"{where}: index {index} has the default search pipeline {pipeline}; if it ranks "
+                "again, the order is no longer the sidecar's (set it to _none, or drop the route)"
+            )
+    return problems
+
+
+def _fields(properties: dict[str, Any], prefix: str = "") -> list[str]:
+    """The dotted names of all fields and objects of a mapping."""
+    names = []
+    for name, field in properties.items():
+        names.append(prefix + name)
+        names += _fields(field.get("properties", {}), f"{prefix}{name}.")
+    return names
+
+
+def _in_words(error: Exception) -> str:
+    status = getattr(error, "status_code", None)
+    if status in (401, 403):
+        return f"refuses the sidecar's account ({status}); set upstream.username and password"
+    if isinstance(status, int):
+        return f"answered {status} to the sidecar's own call"
+    return f"does not answer ({type(error).__name__}); is OpenSearch running there?"

@@ -1,0 +1,1 @@
+"""What the api listener answers to operators: health, readiness, metrics."""

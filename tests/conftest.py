@@ -1,0 +1,96 @@
+"""Fixtures for every test: a real OpenSearch of both supported major versions.
+
+`opensearch` runs a test once with each; `opensearch_3` and `opensearch_2` with that one alone.
+`secure_opensearch`, `secure_3` and `secure_2` are the same with TLS, users and roles.
+A node is shared by the whole test run, so a test uses index names of its own. Tests that use one
+get the marker `node` by themselves: `pytest -m "not node"` needs no Java.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from tests.nodes.java import NotInstalled
+from tests.nodes.node import OPENSEARCH_2, OPENSEARCH_3, Node, Release, start_node
+from tests.nodes.secure import SECURE_2, SECURE_3, SecureNode, SecureRelease, start_secure_node
+
+_NODE_FIXTURES = {
+    *("opensearch", "opensearch_3", "opensearch_2"),
+    *("secure_opensearch", "secure_3", "secure_2"),
+}
+
+AnyRelease = TypeVar("AnyRelease", Release, SecureRelease)
+AnyNode = TypeVar("AnyNode", Node, SecureNode)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.Function) and _NODE_FIXTURES & set(item.fixturenames):
+            item.add_marker(pytest.mark.node)
+
+
+def _run_node(
+    start: Callable[[AnyRelease, Path], AnyNode],
+    release: AnyRelease,
+    folders: pytest.TempPathFactory,
+) -> Iterator[AnyNode]:
+    try:
+        node = start(release, folders.mktemp(f"opensearch-{release.version}"))
+    except NotInstalled as missing:
+        reason = f"OpenSearch {release.version} cannot be started: {missing}"
+        # A run that has to prove something must not pass by leaving tests out.
+        if os.environ.get("RESCORE_REQUIRE_NODES") == "1":
+            raise pytest.fail.Exception(reason, pytrace=False) from None
+        pytest.skip(reason)
+    yield node
+    node.stop()
+
+
+@pytest.fixture(scope="session")
+def opensearch_3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """A running OpenSearch 3."""
+    yield from _run_node(start_node, OPENSEARCH_3, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def opensearch_2(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """A running OpenSearch 2."""
+    yield from _run_node(start_node, OPENSEARCH_2, tmp_path_factory)
+
+
+@pytest.fixture(
+    scope="session",
+    params=["opensearch_3", "opensearch_2"],
+    ids=[OPENSEARCH_3.version, OPENSEARCH_2.version],
+)
+def opensearch(request: pytest.FixtureRequest) -> Node:
+    """Each supported OpenSearch in turn."""
+    node: Node = request.getfixturevalue(request.param)
+    return node
+
+
+@pytest.fixture(scope="session")
+def secure_3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureNode]:
+    """A running OpenSearch 3 with the security plugin."""
+    yield from _run_node(start_secure_node, SECURE_3, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def secure_2(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureNode]:
+    """A running OpenSearch 2 with the security plugin."""
+    yield from _run_node(start_secure_node, SECURE_2, tmp_path_factory)
+
+
+@pytest.fixture(
+    scope="session", params=["secure_3", "secure_2"], ids=[SECURE_3.version, SECURE_2.version]
+)
+def secure_opensearch(request: pytest.FixtureRequest) -> SecureNode:
+    """Each supported OpenSearch with the security plugin in turn."""
+    node: SecureNode = request.getfixturevalue(request.param)
+    return node

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.documents import Document, clean_text, read_documents
+from tests.pipelines.windows import a_plan, hits_of
+
+
+def body_of(source: dict[str, Any], *names: str) -> str:
+    plan = a_plan(document={"body": list(names)})
+    return read_documents(hits_of([source]), plan)[0].body
+
+
+def test_a_hit_becomes_a_document_with_its_position_and_score() -> None:
+    hits = hits_of([{"title": " Red  shoe\n", "body": "Soft."}, {"title": "Hat"}], [3.5, 1.25])
+    assert read_documents(hits, a_plan()) == [
+        Document(0, "Red shoe", "Soft.", 3.5, None),
+        Document(1, "Hat", "", 1.25, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"a": {"b": {"c": "x"}}},
+        {"a.b.c": "x"},
+        {"a.b": {"c": "x"}},
+        {"a": {"b.c": "x"}},
+        {"a": [{"b": {"c": "x"}}]},
+        {"a": {"b": [{"c": ["x"]}]}},
+    ],
+)
+def test_a_dotted_name_is_found_however_the_object_spells_it(source: dict[str, Any]) -> None:
+    assert body_of(source, "a.b.c") == "x"
+
+
+def test_every_spelling_in_one_source_counts() -> None:
+    assert body_of({"a": {"b": "one"}, "a.b": "two"}, "a.b") == "one two"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (["one", "two", ["three"]], "one two three"),
+        ([{"name": "sole", "is": "soft"}, {"name": "lace"}], "sole soft lace"),
+        (7, "7"),
+        (2.5, "2.5"),
+        (True, "true"),
+        (None, ""),
+        ([None, "x", ""], "x"),
+        ([], ""),
+        ({}, ""),
+    ],
+)
+def test_values_that_are_no_plain_text(value: object, text: str) -> None:
+    assert body_of({"body": value}, "body") == text
+
+
+def test_fields_are_joined_in_the_order_of_the_plan() -> None:
+    source = {"late": "two", "early": "one"}
+    assert body_of(source, "early", "missing", "late") == "one two"
+
+
+def test_a_name_does_not_reach_through_text_or_into_a_longer_name() -> None:
+    assert body_of({"a": "x", "a.bc": "y", "ab": "z"}, "a.b") == ""
+
+
+def test_a_source_nested_deeper_than_python_calls_is_read() -> None:
+    source: Any = "deep"
+    for _ in range(50_000):
+        source = [source]
+    assert body_of({"body": source}, "body") == "deep"
+
+
+def test_lone_surrogates_become_replacement_characters() -> None:
+    source = json.loads(r'{"body": "a\ud800b \ud83d\ude00"}')
+    assert body_of(source, "body") == "a\ufffdb 😀"
+
+
+def test_the_kendra_method_keeps_line_breaks_because_they_end_sentences() -> None:
+    plan = a_plan(passages={"method": "kendra"})
+    hits = hits_of([{"title": "T", "body": "Heading\nText \ud800"}])
+    assert read_documents(hits, plan)[0].body == "Heading\nText \ufffd"
+
+
+@pytest.mark.parametrize(
+    ("source", "value"),
+    [
+        ({"sku": "A1"}, "A1"),
+        ({"sku": 12}, "12"),
+        ({"sku": None}, None),
+        ({}, None),
+        ({"sku": ""}, None),
+    ],
+)
+def test_the_group_value_is_text_or_none(source: dict[str, Any], value: str | None) -> None:
+    plan = a_plan(group_by="sku")
+    assert read_documents(hits_of([source]), plan)[0].group_value == value
+
+
+@given(st.text())
+def test_clean_text_is_encodable_and_has_single_blanks_only(text: str) -> None:
+    cleaned = clean_text(text)
+    assert cleaned.encode().decode() == cleaned
+    assert cleaned.split() == [word for word in cleaned.split(" ") if word]
+    assert cleaned == cleaned.strip()
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(st.dictionaries(st.sampled_from(["a", "a.b", "b", ""]), json_values))
+def test_any_source_can_be_read(source: dict[str, Any]) -> None:
+    body_of(source, "a.b", "a", ".", "b.").encode()

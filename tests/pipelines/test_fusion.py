@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.documents import Document
+from pipelines.errors import BadScores
+from pipelines.fusion import Ranked, fuse, lay_on, rank_hits, reorder
+from pipelines.groups import Group, group_documents
+from pipelines.plan import Fusion
+from tests.pipelines.windows import lone_groups
+
+Show = Literal["fused", "model", "positional"]
+
+
+@pytest.mark.parametrize(
+    ("fusion", "values"),
+    [
+        (Fusion(method="relative", weight=5), {0: 1.5 + 0.5, 1: 1.0 + 4.5, 3: 0.5 - 1.0}),
+        (
+            Fusion(method="weighted", weight=0.25),
+            {0: 0.75 + 0.25 * 3 / 11, 1: 0.375 + 0.25, 3: 0.0},
+        ),
+        (
+            Fusion(method="rrf", weight=2),
+            {0: 1 / 61 + 2 / 62, 1: 1 / 62 + 2 / 61, 3: 1 / 63 + 2 / 63},
+        ),
+        (Fusion(method="replace"), {0: 0.1, 1: 0.9, 3: -0.2}),
+    ],
+    ids=lambda value: value.method if isinstance(value, Fusion) else "",
+)
+def test_each_method_is_its_formula_over_the_scored_groups(
+    fusion: Fusion, values: dict[int, float]
+) -> None:
+    groups = lone_groups([9.0, 6.0, 5.0, 3.0])
+    assert fuse(groups, {0: 0.1, 1: 0.9, 3: -0.2}, fusion) == pytest.approx(values)
+
+
+def test_original_scores_that_are_all_zero_leave_the_model_alone() -> None:
+    groups = lone_groups([0.0, 0.0])
+    assert fuse(groups, {0: 1.0, 1: 2.0}, Fusion(method="relative", weight=2)) == {0: 2.0, 1: 4.0}
+
+
+def test_equal_scores_scale_to_nothing() -> None:
+    fusion = Fusion(method="weighted", weight=0.5)
+    assert fuse(lone_groups([4.0, 2.0]), {0: 7.0, 1: 7.0}, fusion) == {0: 0.5, 1: 0.0}
+    assert fuse(lone_groups([4.0, 4.0]), {0: 1.0, 1: 7.0}, fusion) == {0: 0.0, 1: 0.5}
+
+
+def test_rrf_gives_tied_scores_ranks_in_the_original_order() -> None:
+    fused = fuse(
+        lone_groups([3.0, 2.0, 1.0]), {0: 1.0, 1: 5.0, 2: 1.0}, Fusion(method="rrf", weight=1)
+    )
+    assert fused == pytest.approx({0: 1 / 61 + 1 / 62, 1: 1 / 62 + 1 / 61, 2: 1 / 63 + 1 / 63})
+
+
+def test_values_that_cannot_be_computed_with_are_refused() -> None:
+    with pytest.raises(BadScores, match="too large"):
+        fuse(lone_groups([1.0, 1.0]), {0: 1e308, 1: -1e308}, Fusion(method="relative", weight=100))
+
+
+def test_scored_groups_change_places_among_themselves_and_ties_keep_the_original_order() -> None:
+    assert reorder([0, 1, 2, 3, 4], {0: 1.0, 2: 3.0, 3: 1.0}) == [2, 1, 0, 3, 4]
+    assert reorder([3, 1, 0], {3: 1.0, 0: 1.0}) == [0, 1, 3]
+
+
+def test_values_are_laid_on_a_scale_whose_ends_are_met_exactly() -> None:
+    assert lay_on([0.3, 0.2, 0.1], [0.7, 7.1, 1.0]) == [7.1, pytest.approx(3.9), 0.7]
+    assert lay_on([2.0, 2.0], [1.0, 3.0]) == [3.0, 1.0]
+    assert lay_on([], []) == []
+
+
+def ranked(*pairs: tuple[int, float | None]) -> tuple[Ranked, ...]:
+    return tuple(Ranked(position, score) for position, score in pairs)
+
+
+def test_fused_scores_take_the_range_of_the_original_ones() -> None:
+    groups = lone_groups([8.0, 6.0, 4.0])
+    fused = {0: 0.0, 1: 3.0, 2: 1.0}
+    shown = rank_hits(groups, [1, 2, 0], fused, {}, "fused")
+    assert [hit.position for hit in shown] == [1, 2, 0]
+    assert [hit.score for hit in shown] == pytest.approx([8.0, 4 + 4 / 3, 4.0])
+
+
+def test_a_hit_without_a_score_keeps_its_own_but_never_stands_above_a_lower_one() -> None:
+    groups = lone_groups([9.0, 8.0, 2.0, 1.0])
+    shown = rank_hits(groups, [3, 1, 2, 0], {0: 0.1, 2: 0.2, 3: 0.9}, {}, "fused")
+    assert shown == ranked((3, 9.0), (1, 8.0), (2, 2.0), (0, 1.0))
+    shown = rank_hits(groups, [0, 1, 2, 3], {0: 0.9, 2: 0.8, 3: 0.1}, {}, "fused")
+    assert shown == ranked((0, 9.0), (1, 8.0), (2, 8.0), (3, 1.0))
+
+
+def test_equal_fused_values_leave_every_score_in_its_place() -> None:
+    groups = lone_groups([9.0, 8.0, 2.0])
+    shown = rank_hits(groups, [0, 1, 2], {0: 1.0, 1: 1.0, 2: 1.0}, {}, "fused")
+    assert shown == ranked((0, 9.0), (1, 8.0), (2, 2.0))
+
+
+def test_the_other_two_ways_to_show_scores() -> None:
+    groups = lone_groups([9.0, 8.0, 2.0])
+    scores = {0: -1.0, 2: 3.5}
+    assert rank_hits(groups, [2, 1, 0], scores, scores, "model") == ranked(
+        (2, 3.5), (1, None), (0, -1.0)
+    )
+    assert rank_hits(groups, [2, 1, 0], scores, scores, "positional") == ranked(
+        (2, 9.0), (1, 8.0), (0, 2.0)
+    )
+
+
+def test_the_hits_of_a_group_stand_together_in_their_original_order() -> None:
+    documents = [Document(i, "", "", 9.0 - i, value) for i, value in enumerate("abab")]
+    groups = group_documents(documents)
+    shown = rank_hits(groups, [1, 0], {0: 1.0, 1: 2.0}, {}, "positional")
+    assert shown == ranked((1, 9.0), (3, 8.0), (0, 7.0), (2, 6.0))
+
+
+def test_an_empty_window_has_an_empty_ranking() -> None:
+    assert rank_hits([], [], {}, {}, "fused") == ()
+
+
+# What OpenSearch can send: scores that are not negative, in 32 bits, the highest first.
+original_scores = st.lists(
+    st.floats(0, 2.0**100, width=32) | st.sampled_from([0.0, 1.0, 2.0]), min_size=1, max_size=30
+).map(lambda scores: sorted(scores, reverse=True))
+model_scores = st.floats(-1e6, 1e6) | st.sampled_from([0.0, 1.0])
+fusions = st.sampled_from(
+    [
+        Fusion(method="relative", weight=5),
+        Fusion(method="weighted", weight=0.5),
+        Fusion(method="rrf", weight=1),
+        Fusion(method="replace"),
+    ]
+)
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> tuple[list[Group], dict[int, float]]:
+    """Groups of one or more hits, some of them with a score."""
+    values = st.none() | st.sampled_from("ab")
+    groups = group_documents(
+        Document(position, "", "", score, draw(values))
+        for position, score in enumerate(draw(original_scores))
+    )
+    scores = {i: draw(model_scores) for i in range(len(groups)) if draw(st.booleans())}
+    return groups, scores
+
+
+@given(windows(), fusions, st.sampled_from(["fused", "model", "positional"]))
+def test_a_ranking_is_a_permutation_and_groups_stay_together(
+    window: tuple[list[Group], dict[int, float]], fusion: Fusion, show: Show
+) -> None:
+    groups, scores = window
+    fused = fuse(groups, scores, fusion)
+    order = reorder(range(len(groups)), fused)
+    positions = [hit.position for hit in rank_hits(groups, order, fused, scores, show)]
+    assert sorted(positions) == list(range(len(positions)))
+    assert positions == [d.position for index in order for d in groups[index].documents]
+    assert all(order[place] == place for place in range(len(groups)) if place not in scores)
+
+
+@given(windows(), fusions)
+def test_fused_scores_never_increase_and_keep_the_ends_of_the_window(
+    window: tuple[list[Group], dict[int, float]], fusion: Fusion
+) -> None:
+    groups, scores = window
+    fused = fuse(groups, scores, fusion)
+    order = reorder(range(len(groups)), fused)
+    ranking = rank_hits(groups, order, fused, scores, "fused")
+    shown = [hit.score for hit in ranking if hit.score is not None]
+    original = [document.original_score for group in groups for document in group.documents]
+    assert len(shown) == len(original)
+    assert shown == sorted(shown, reverse=True)
+    assert shown[0] == max(original)
+    assert min(original) <= shown[-1]
+    if len(scores) == len(groups):
+        assert shown[-1] == min(original)
+
+
+@given(original_scores, fusions, model_scores)
+def test_scores_that_are_all_equal_change_no_order(
+    original: list[float], fusion: Fusion, score: float
+) -> None:
+    groups = lone_groups(original)
+    fused = fuse(groups, dict.fromkeys(range(len(groups)), score), fusion)
+    assert reorder(range(len(groups)), fused) == list(range(len(groups)))

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import pytest
+
+from pipelines.passage_selection import bm25, select_passages
+from pipelines.passages import Passage
+from pipelines.plan import Passages
+
+
+def passages_of(*groups: list[str]) -> list[Passage]:
+    return [
+        Passage(index, number, f"Title. {body}", body)
+        for index, bodies in enumerate(groups)
+        for number, body in enumerate(bodies)
+    ]
+
+
+def chosen(
+    query_text: str, *groups: list[str], count: int, method: str = "sentences"
+) -> list[tuple[int, int]]:
+    """(group, number) of each kept passage."""
+    settings = Passages.model_validate({"per_document": count, "method": method})
+    kept = select_passages(query_text, passages_of(*groups), settings)
+    return [(passage.group, passage.number) for passage in kept]
+
+
+def test_the_best_passages_of_each_group_are_kept_best_first() -> None:
+    groups = (["sea air", "red shoe", "red hat"], ["a hat", "nothing", "red shoe here"])
+    assert chosen("red shoe", *groups, count=2) == [(0, 1), (0, 2), (1, 2), (1, 0)]
+
+
+def test_a_group_within_the_limit_stays_in_reading_order() -> None:
+    groups = (["none", "red shoe"], ["none", "none", "red shoe"])
+    assert chosen("red shoe", *groups, count=2) == [(0, 0), (0, 1), (1, 2), (1, 0)]
+
+
+@pytest.mark.parametrize("query_text", ["unknown", "", "?!", "\ud800"])
+def test_without_a_shared_word_the_first_passages_are_kept(query_text: str) -> None:
+    assert chosen(query_text, ["one", "two", "three"], count=2) == [(0, 0), (0, 1)]
+
+
+def test_the_title_alone_does_not_choose() -> None:
+    assert chosen("title shoe", ["title title", "a shoe", "b"], count=1) == [(0, 0)]
+    assert chosen("shoe", ["a", "b", "shoe"], count=1) == [(0, 2)]
+
+
+def test_a_word_that_is_rare_in_the_window_counts_more() -> None:
+    common = [["red thing"], ["red thing"], ["red thing"]]
+    assert chosen("red fox", ["red hat", "brown fox"], *common, count=1)[0] == (0, 1)
+
+
+def test_words_are_compared_lower_cased_and_without_punctuation() -> None:
+    assert chosen("RED, (shoe)", ["a hat", "the red", "Red shoe!"], count=1) == [(0, 2)]
+
+
+def test_texts_without_blanks_are_compared_by_characters() -> None:
+    assert chosen("分词", ["我们在这里", "中文分词"], count=1) == [(0, 1)]
+
+
+def test_the_kendra_method_follows_the_plugin_even_within_the_limit() -> None:
+    assert chosen("hit", ["aa bb", "hit bb", "cc bb"], ["aa", "bb"], count=3, method="kendra") == [
+        *((0, 1), (0, 2), (0, 0)),
+        *((1, 1), (1, 0)),
+    ]
+
+
+def test_bm25_is_the_published_formula() -> None:
+    # Two of three texts hold "a": idf = ln(1 + 1.5 / 2.5); lengths 2, 4, 3, mean 3.
+    idf = 0.47000362924573563
+    assert bm25("a a", ["a b", "a a b c", "b c d"]) == pytest.approx(
+        [
+            idf * 1 * 2.2 / (1 + 1.2 * (0.25 + 0.75 * 2 / 3)),
+            idf * 2 * 2.2 / (2 + 1.2 * (0.25 + 0.75 * 4 / 3)),
+            0.0,
+        ]
+    )
+
+
+def test_bm25_of_nothing() -> None:
+    assert bm25("a", []) == []
+    assert bm25("a", ["", "?"]) == [0.0, 0.0]

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from math import inf, nan
+
+import pytest
+
+from pipelines.errors import BadScores
+from pipelines.passages import Passage
+from pipelines.plan import Aggregate
+from pipelines.scoring import group_scores
+
+
+def passages_of(*groups_and_numbers: tuple[int, int]) -> list[Passage]:
+    return [Passage(group, number, "text", "text") for group, number in groups_and_numbers]
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "score"),
+    [("max", 4.0), ("mean", 2.5), ("first", 2.0), ("mean_of_best", 3.5)],
+)
+def test_passage_scores_become_one_score_a_group(aggregate: Aggregate, score: float) -> None:
+    # Best first, as they are chosen: the earliest in reading order is the second here.
+    passages = passages_of((7, 3), (7, 0), (7, 1), (7, 2), (9, 0))
+    scores = [4.0, 2.0, 1.0, 3.0, -1.5]
+    assert group_scores(passages, scores, aggregate, best=2) == {7: score, 9: -1.5}
+
+
+def test_more_best_passages_than_there_are_is_their_mean() -> None:
+    assert group_scores(passages_of((0, 0), (0, 1)), [1.0, 2.0], "mean_of_best", best=5) == {0: 1.5}
+
+
+def test_a_group_counts_only_when_all_its_passages_were_reached() -> None:
+    passages = passages_of((0, 0), (0, 1), (1, 0), (1, 1), (2, 0))
+    assert group_scores(passages, [1, 2, 3, None, None], "max", best=3) == {0: 2.0}
+
+
+def test_nothing_reached_gives_nothing() -> None:
+    assert group_scores(passages_of((0, 0)), [None], "max", best=3) == {}
+
+
+@pytest.mark.parametrize("scores", [[1.0], [1.0, 2.0, 3.0], [1.0, nan], [inf, 1.0], [-inf, None]])
+def test_a_wrong_number_of_scores_or_one_that_is_not_finite_is_refused(
+    scores: list[float | None],
+) -> None:
+    with pytest.raises(BadScores, match="the scorer gave"):
+        group_scores(passages_of((0, 0), (0, 1)), scores, "max", best=3)

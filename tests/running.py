@@ -1,0 +1,110 @@
+"""A whole sidecar for tests: both listeners on free ports, in an event loop of its own thread.
+
+So a test may use any blocking client, and watch the sidecar only through its sockets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from sidecar.app import Application
+from sidecar.config import Address
+from sidecar.config_files import read_config
+from sidecar.models.scorers import Models
+from tests.raw_http import RawResponse, send
+
+T = TypeVar("T")
+
+WORDS = {"kind": "cross-encoder", "source": "words", "backend": "fake"}
+
+
+class Sidecar:
+    """A running sidecar."""
+
+    def __init__(self, app: Application, loop: asyncio.AbstractEventLoop) -> None:
+        self.app = app
+        self._loop = loop
+
+    @property
+    def proxy(self) -> Address:
+        return self.app.proxy_address
+
+    @property
+    def api(self) -> Address:
+        return self.app.api_address
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run something in the sidecar's event loop."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The value of one sample of /metrics; 0 when it has not been counted yet."""
+        return self.app.metrics.registry.get_sample_value(name, labels) or 0.0
+
+
+@contextmanager
+def running_sidecar(
+    folder: Path,
+    upstream: str,
+    plans: Mapping[str, Mapping[str, Any]],
+    routes: Mapping[str, str],
+    models: Models | None = None,
+) -> Iterator[Sidecar]:
+    """Start a sidecar with these plans (as their YAML would say) and routes, index to plan.
+
+    Every plan's model is `words`, the fake one; `models` are used in its place.
+    """
+    (folder / "plans").mkdir(parents=True, exist_ok=True)
+    for name, plan in plans.items():
+        whole = {"document": {"title": "title", "body": "body"}, "stages": [{"model": "words"}]}
+        (folder / "plans" / f"{name}.yaml").write_text(yaml.safe_dump({**whole, **plan}))
+    main = {
+        "listen": "127.0.0.1:0",
+        "api": "127.0.0.1:0",
+        "upstream": {"urls": [upstream]},
+        "models": {"words": WORDS},
+        "routes": [{"index": index, "plan": plan} for index, plan in routes.items()],
+    }
+    (folder / "sidecar.yaml").write_text(yaml.safe_dump(main))
+    config = read_config(folder / "sidecar.yaml", {})
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="sidecar")
+    thread.start()
+    app = Application(config, folder, models)
+    sidecar = Sidecar(app, loop)
+    try:
+        sidecar.call(app.start())
+        sidecar.call(app.load_models())
+        yield sidecar
+    finally:
+        sidecar.call(app.stop(5))
+        sidecar.call(loop.shutdown_default_executor())
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def request(
+    address: Address | tuple[str, int],
+    method: str,
+    target: str,
+    body: object = None,
+    fields: Mapping[str, str] | None = None,
+) -> RawResponse:
+    """One request with a JSON body, on a connection of its own."""
+    content = b"" if body is None else json.dumps(body).encode()
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {address[0]}:{address[1]}"]
+    if body is not None:
+        lines += ["Content-Type: application/json", f"Content-Length: {len(content)}"]
+    lines += [f"{name}: {value}" for name, value in (fields or {}).items()]
+    head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+    return send(address[0], address[1], head + content)

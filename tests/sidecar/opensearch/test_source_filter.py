@@ -1,0 +1,63 @@
+"""Whether `_source` will hold the plan's fields."""
+
+from typing import Any
+
+import pytest
+
+from sidecar.opensearch.source_filter import fields_are_in_reply
+
+FIELDS = ("title", "meta.text")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "body", "expected"),
+    [
+        ({}, {}, True),
+        # the body's _source
+        ({}, {"_source": True}, True),
+        ({}, {"_source": False}, False),
+        ({}, {"_source": None}, False),
+        ({}, {"_source": "*"}, True),
+        ({}, {"_source": "title"}, False),
+        ({}, {"_source": ["title", "meta.text", "price"]}, True),
+        ({}, {"_source": ["title", "meta"]}, True),
+        ({}, {"_source": ["title", "meta.*"]}, True),
+        ({}, {"_source": ["t*", "*.text"]}, True),
+        ({}, {"_source": ["title.en", "meta"]}, False),
+        ({}, {"_source": ["titl", "meta"]}, False),
+        ({}, {"_source": ["price"]}, False),
+        ({}, {"_source": []}, True),
+        ({}, {"_source": {}}, True),
+        ({}, {"_source": {"includes": ["title", "meta"]}}, True),
+        ({}, {"_source": {"includes": "title"}}, False),
+        ({}, {"_source": {"excludes": ["*_vector", "*.vector"]}}, True),
+        ({}, {"_source": {"excludes": "meta"}}, False),
+        ({}, {"_source": {"excludes": ["*.text"]}}, False),
+        ({}, {"_source": {"includes": ["*"], "excludes": ["title"]}}, False),
+        ({}, {"_source": {"something": ["*"]}}, False),
+        # the URL's replace it whole
+        ({"_source": "true"}, {"_source": False}, True),
+        ({"_source": "false"}, {"_source": True}, False),
+        ({"_source": "title,meta"}, {}, True),
+        ({"_source": "price"}, {}, False),
+        ({"_source": ""}, {"_source": False}, True),
+        ({"_source_includes": "title,meta.text"}, {"_source": False}, True),
+        ({"_source": "price", "_source_includes": "title,meta.text"}, {}, True),
+        ({"_source_excludes": "title"}, {}, False),
+        ({"_source_excludes": "price"}, {"_source": {"excludes": ["title"]}}, True),
+        # what switches the source off by itself
+        ({}, {"stored_fields": ["price"]}, False),
+        ({}, {"stored_fields": "_source"}, True),
+        ({}, {"stored_fields": ["price"], "_source": True}, True),
+        ({"stored_fields": "price,_source"}, {}, True),
+        ({"stored_fields": "price"}, {"stored_fields": ["_source"]}, False),
+        ({}, {"script_fields": {"x": {}}}, False),
+        ({}, {"script_fields": {}}, True),
+        ({}, {"script_fields": {"x": {}}, "_source": ["title", "meta"]}, True),
+        ({}, {"fields": ["title"], "docvalue_fields": ["price"]}, True),
+    ],
+)
+def test_fields_are_in_the_reply(
+    parameters: dict[str, str], body: dict[str, Any], expected: bool
+) -> None:
+    assert expected == fields_are_in_reply(FIELDS, parameters, body)

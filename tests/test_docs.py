@@ -1,0 +1,50 @@
+"""Documentation that can be wrong is a test: the reference, the YAML samples, the links."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipelines.plan import Plan
+from sidecar.config import MainFile
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+
+
+def test_the_reference_is_what_the_code_says() -> None:
+    sys.path.insert(0, str(ROOT / "tools"))
+    try:
+        from write_reference import FILE, reference
+    finally:
+        sys.path.pop(0)
+    assert reference() == FILE.read_text(), "run: python tools/write_reference.py"
+
+
+def yaml_samples() -> list[tuple[str, str]]:
+    return [
+        (f"{page.name}#{number}", block)
+        for page in PAGES
+        for number, block in enumerate(
+            re.findall(r"```yaml\n(.*?)```", page.read_text(), flags=re.DOTALL), 1
+        )
+    ]
+
+
+@pytest.mark.parametrize(("name", "sample"), yaml_samples())
+def test_yaml_samples_can_be_used_as_they_stand(name: str, sample: str) -> None:
+    data = yaml.safe_load(sample)
+    (Plan if "stages" in data else MainFile).model_validate(data)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_within_the_repository_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_changelog_begins_with_what_is_not_released_yet() -> None:
+    headings = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
+    assert headings[0].startswith("Unreleased")
