@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -113,5 +114,6 @@ class Application:
 
 
 def _cannot_listen(key: str, address: Address, error: OSError) -> str:
-    reason = error.strerror or str(error)
+    # asyncio wraps the system's words into its own, which repeat the address.
+    reason = os.strerror(error.errno) if error.errno else str(error)
     return f"cannot listen on {address}: {reason}; change {key} in the configuration"

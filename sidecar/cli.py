@@ -121,12 +121,16 @@ def check(config_path: Path, upstream: bool) -> None:
         problems = check_upstream(config)
         if problems:
             raise _Refused("\n".join(problems))
-    count = len(config.main.routes)
-    click.echo(
-        f"{config_path}: no mistakes ({len(config.main.models)} models, {len(config.plans)} plans,"
-        f" {count} route{'' if count == 1 else 's'}"
-        f"{', the cluster agrees' if upstream else ''})"
+    counts = ", ".join(
+        f"{count} {noun}{'' if count == 1 else 's'}"
+        for noun, count in (
+            ("model", len(config.main.models)),
+            ("plan", len(config.plans)),
+            ("route", len(config.main.routes)),
+        )
     )
+    agrees = ", the cluster agrees" if upstream else ""
+    click.echo(f"{config_path}: no mistakes ({counts}{agrees})")
 
 
 class _AddressPort(click.ParamType[int]):

@@ -57,23 +57,26 @@ def running_sidecar(
     plans: Mapping[str, Mapping[str, Any]],
     routes: Mapping[str, str],
     models: Models | None = None,
+    main: Mapping[str, Any] | None = None,
 ) -> Iterator[Sidecar]:
     """Start a sidecar with these plans (as their YAML would say) and routes, index to plan.
 
-    Every plan's model is `words`, the fake one; `models` are used in its place.
+    Every plan's model is `words`, the fake one; `models` are used in its place. `main`: further
+    keys of the main file, in place of the ones here.
     """
     (folder / "plans").mkdir(parents=True, exist_ok=True)
     for name, plan in plans.items():
         whole = {"document": {"title": "title", "body": "body"}, "stages": [{"model": "words"}]}
         (folder / "plans" / f"{name}.yaml").write_text(yaml.safe_dump({**whole, **plan}))
-    main = {
+    whole_main = {
         "listen": "127.0.0.1:0",
         "api": "127.0.0.1:0",
         "upstream": {"urls": [upstream]},
         "models": {"words": WORDS},
         "routes": [{"index": index, "plan": plan} for index, plan in routes.items()],
+        **(main or {}),
     }
-    (folder / "sidecar.yaml").write_text(yaml.safe_dump(main))
+    (folder / "sidecar.yaml").write_text(yaml.safe_dump(whole_main))
     config = read_config(folder / "sidecar.yaml", {})
 
     loop = asyncio.new_event_loop()

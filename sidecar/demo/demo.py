@@ -69,8 +69,8 @@ async def run_demo(
         await _evaluate(console, url, str(app.proxy_address), collection, config.plans[_PLAN])
         if opensearch_url is None:
             console.print(
-                "The embedded OpenSearch scores nearly as a real one, not just the same;"
-                " --opensearch URL takes yours."
+                "The embedded OpenSearch scores nearly as a real one does, not quite;"
+                "\n--opensearch URL takes yours."
             )
         _print_addresses(console, app, collection)
         if not once:
@@ -126,12 +126,12 @@ async def _evaluate(
     try:
         async with ClientSession(timeout=timeout) as session:
             console.print(
-                f"Searching with {len(bodies)} queries; the model reads each passage"
-                " once, which takes a minute or two ..."
+                f"Searching with {len(bodies)} queries; each passage is read once,"
+                " in a minute or two ..."
             )
             with _progress(console, "cold", len(bodies)) as advance:
                 await run_queries(session, rescored_url, bodies, on_answer=advance)
-            console.print("Searching again, now warm: OpenSearch alone, then rescored ...")
+            console.print("Searching again, now warm; OpenSearch alone, then rescored ...")
             with _progress(console, "warm", 2 * len(bodies)) as advance:
                 direct = await run_queries(session, direct_url, bodies, on_answer=advance)
                 rescored = await run_queries(session, rescored_url, bodies, on_answer=advance)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Sequence
 
-from aiohttp import BasicAuth, ClientError, ClientSession, ClientTimeout, web
+from aiohttp import ClientError, ClientSession, ClientTimeout, encode_basic_auth, web
 from prometheus_client.exposition import choose_encoder
 
 from sidecar.config import Upstream
@@ -36,14 +36,14 @@ class Readiness:
 
     async def _probe(self, urls: Sequence[str]) -> dict[str, str]:
         account = self._upstream
-        auth = (
-            BasicAuth(account.username, account.password)
+        fields = (
+            {"Authorization": encode_basic_auth(account.username, account.password)}
             if account.username is not None and account.password is not None
-            else None
+            else {}
         )
         states = {}
         async with ClientSession(
-            timeout=ClientTimeout(total=PROBE_SECONDS), auth=auth, trust_env=False
+            timeout=ClientTimeout(total=PROBE_SECONDS), headers=fields, trust_env=False
         ) as session:
             for url in urls:
                 try:

@@ -1,4 +1,5 @@
 import socket
+import sys
 
 import pytest
 from aiohttp import ClientConnectionError, ClientSession
@@ -40,3 +41,13 @@ async def test_it_ends_when_what_is_tried_on_it_fails() -> None:
     async with ClientSession() as session:
         with pytest.raises(ClientConnectionError):
             await session.get(url)
+
+
+async def test_without_its_package_the_line_that_installs_it_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # What the import system does with a name that is None: ImportError.
+    monkeypatch.setitem(sys.modules, "osmem_server", None)
+    with pytest.raises(DemoError, match=r"pip install 'rescore-sidecar\[demo\]'"):
+        async with embedded_opensearch():
+            pass

@@ -2,7 +2,7 @@
 
 import gzip
 import json
-import sys
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
@@ -22,10 +22,7 @@ DOCUMENTS = {
 @pytest.fixture
 def make_sample(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(Path(__file__).parents[3] / "tools"))
-    import make_sample
-
-    assert isinstance(make_sample, ModuleType)
-    return sys.modules["make_sample"]
+    return import_module("make_sample")
 
 
 @pytest.fixture
