@@ -114,6 +114,10 @@ class Plan(Strict):
     mode: Literal["live"] = "live"
     """`live` changes the order."""
 
+    templates: bool = False
+    """`true`: searches by template are rescored too. Each costs one more exchange with
+    OpenSearch, which renders the template (`_render/template`)."""
+
     rescore_window: int = Field(default=50, ge=1, le=10_000)
     """Hits that are fetched and rescored, whatever page is asked for."""
 

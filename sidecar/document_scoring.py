@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pipelines.errors import RescoreError
+from pipelines.errors import DeadlinePassed, Overloaded, RescoreError
 from pipelines.hits import Hit
-from pipelines.plan import DocumentFields, Plan
+from pipelines.plan import DocumentFields, Fusion, Plan
 from pipelines.rescore import prepare, rescore
 from pipelines.scoring import Scorer
 
@@ -44,13 +44,24 @@ class DocumentScoring:
     scorer: Callable[[], Callable[[float], Scorer] | None]
 
     async def score(
-        self, plan: Plan, query_text: str, documents: Sequence[GivenDocument], deadline_s: float
+        self,
+        plan: Plan,
+        query_text: str,
+        documents: Sequence[GivenDocument],
+        deadline_s: float,
+        *,
+        whole: bool = False,
     ) -> list[float | None]:
         """One score a document, in the order given; higher is more relevant.
 
-        All documents of a group have the group's score. None: there was no text to read, or the
-        deadline (seconds from now) came first. The plan's document fields, window and fusion do
-        not apply. Raises RescoreError when nothing could be scored.
+        All documents of a group have the group's score. A plan of one stage gives the model's
+        scores; those of a later stage are laid on the range that the same documents held before
+        it, so that all numbers can be compared. None: there was no text to read, or the deadline
+        (seconds from now) or an overload came first. The plan's document fields, window, fusion
+        and its first stage's `take` do not apply.
+
+        Raises RescoreError when nothing could be scored; with `whole` also DeadlinePassed or
+        Overloaded when not everything that has text could be.
         """
         scorer = self.scorer()
         if scorer is None:
@@ -62,7 +73,8 @@ class DocumentScoring:
             update={
                 "document": DocumentFields(title=("title",), body=("body",)),
                 "group_by": "group",
-                "scores": "model",
+                "stages": (plan.stages[0].model_copy(update={"take": None}), *plan.stages[1:]),
+                "fusion": Fusion(method="replace"),
             }
         )
         hits = [
@@ -79,7 +91,15 @@ class DocumentScoring:
         else:
             prepared = await asyncio.to_thread(prepare, as_hits, query_text, hits)
         rescoring = await rescore(as_hits, query_text, prepared, scorer(deadline))
-        scores: list[float | None] = [None] * len(documents)
-        for ranked in rescoring.ranking:
-            scores[ranked.position] = ranked.score
+        scores = [hit.fused for hit in rescoring.hits]
+        readable = {
+            document.position
+            for group, passages in zip(prepared.groups, prepared.passages, strict=True)
+            if passages
+            for document in group.documents
+        }
+        if whole and any(scores[position] is None for position in readable):
+            if time.monotonic() < deadline:
+                raise Overloaded("the model has no time for all documents")
+            raise DeadlinePassed("the deadline passed before all documents were scored")
         return scores

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 from pipelines.scoring import Scorer
 from sidecar.config import Config
 from sidecar.metrics import Metrics
+from sidecar.opensearch.multi_search import search_all_and_rescore
 from sidecar.opensearch.outcome import Outcome
-from sidecar.opensearch.routes import find_route
-from sidecar.opensearch.search import Search, search_and_rescore
+from sidecar.opensearch.plugin_ext import PLUGIN_PLAN
+from sidecar.opensearch.routes import (
+    find_multi_search,
+    find_plan,
+    find_route,
+    find_template_route,
+)
+from sidecar.opensearch.search import Search, leave_alone, search_and_rescore
+from sidecar.opensearch.search_template import search_template_and_rescore
 from sidecar.relay.front import Answer, Exchanger, Forward, Request, Take
 from sidecar.relay.heads import RequestHead
 
 _log = logging.getLogger("sidecar.search")
+
+_Taken = Forward | Answer
+_Answering = Callable[[Request, Search], Awaitable[tuple[_Taken, Outcome]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,32 +43,60 @@ class SearchFront:
     metrics: Metrics
 
     def takes(self, head: RequestHead) -> Take | None:
-        """Take the searches of routed indexes; all else passes through."""
-        routed = find_route(head.method, head.target, self.config.main.routes)
-        if routed is None:
-            return None
-        plan_name = routed.plan
-
-        async def take(request: Request) -> Forward | Answer:
-            answer, outcome = await self._answer(request, plan_name)
-            self._count(outcome)
-            return answer
-
-        return take
+        """Take the searches of routed indexes, and what may hold some; all else passes through."""
+        method, target, routes = head.method, head.target, self.config.main.routes
+        routed = find_route(method, target, routes)
+        if routed is not None:
+            return partial(self._take_search, search_and_rescore, routed.plan)
+        names = find_multi_search(method, target) if routes else None
+        if names is not None:
+            return partial(self._take_multi_search, names)
+        routed = find_template_route(method, target, routes)
+        if routed is not None and self.config.plans[routed.plan].templates:
+            return partial(self._take_search, search_template_and_rescore, routed.plan)
+        return None
 
     def too_large(self, head: RequestHead) -> Forward:
         """Let a search pass whose body is too large to be held."""
-        routed = find_route(head.method, head.target, self.config.main.routes)
-        assert routed is not None
-        outcome = Outcome(routed.plan, "skipped", "body_too_large")
+        routes = self.config.main.routes
+        names = find_multi_search(head.method, head.target)
+        if names is not None:
+            # Where its items look is not known, only where they look unless they say otherwise.
+            plan_name = find_plan(names, routes)
+        else:
+            routed = find_route(head.method, head.target, routes) or find_template_route(
+                head.method, head.target, routes
+            )
+            plan_name = routed.plan if routed else None
+        if plan_name is None:
+            return Forward()
+        outcome = Outcome(plan_name, "skipped", "body_too_large")
         self._count(outcome)
         return Forward((outcome.header(),))
 
-    async def _answer(self, request: Request, plan_name: str) -> tuple[Forward | Answer, Outcome]:
+    async def _take_search(self, answer: _Answering, plan_name: str, request: Request) -> _Taken:
+        search = self._search(request.head, plan_name)
+        if isinstance(search, Outcome):
+            self._count(search)
+            return await leave_alone(request, search, self.upstream)
+        answered, outcome = await answer(request, search)
+        self._count(outcome)
+        return answered
+
+    async def _take_multi_search(self, names: tuple[str, ...], request: Request) -> _Taken:
+        answered, outcomes = await search_all_and_rescore(
+            request, names, self.config.main.routes, partial(self._search, request.head)
+        )
+        for outcome in outcomes:
+            self._count(outcome)
+        return answered
+
+    def _search(self, head: RequestHead, plan_name: str) -> Search | Outcome:
+        """What a search of a plan needs, or why this request is left alone."""
         reason = None
-        if (request.head.get(b"x-rescore") or b"").lower() == b"off":
+        if (head.get(b"x-rescore") or b"").lower() == b"off":
             reason = "off"
-        wanted = request.head.get(b"x-rescore-plan")
+        wanted = head.get(b"x-rescore-plan")
         if wanted is not None:
             name = wanted.decode("latin-1")
             if name in self.config.plans:
@@ -70,9 +110,9 @@ class SearchFront:
         if scorer is None:
             reason = reason or "starting"
         if reason is not None or scorer is None:
-            outcome = Outcome(plan_name, "skipped", reason)
-            return Forward((outcome.header(),)), outcome
-        return await search_and_rescore(request, Search(plan_name, plan, self.upstream, scorer))
+            return Outcome(plan_name, "skipped", reason)
+        plugin_plan = self.config.plans.get(PLUGIN_PLAN)
+        return Search(plan_name, plan, self.upstream, scorer, plugin_plan)
 
     def _count(self, outcome: Outcome) -> None:
         self.metrics.searches.labels(outcome.plan, outcome.status, outcome.reason or "").inc()

@@ -26,15 +26,18 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "no_hits": "OpenSearch found nothing.",
         "sorted": "The hits carry sort values or no score, so their order is not one of relevance.",
         "timed_out": "OpenSearch timed out or ended early, so its hits are not its best.",
+        "refused": "OpenSearch refused the caller (401, 403) or does not know the index (404).",
         # partial
         "deadline": "The deadline came before all hits were scored (or before any).",
         # failed: the request was sent again as it came
         "upstream": "OpenSearch could not be reached, or its answer broke off.",
         "upstream_status": "OpenSearch refused the widened search.",
+        "render": "OpenSearch did not render the template.",
         "shard_failures": "Shards failed on the widened search.",
         "too_large": "The widened answer is too large to be held in memory.",
         "unreadable": "The widened answer could not be read as a search response.",
         # failed: the client's page was cut out of the widened answer, in its original order
+        "text_fetch": "The text, which the answer does not carry, could not be fetched.",
         "no_text": "No hit of the window has text in the fields that the plan names.",
         "model": "The model failed.",
         "scores": "The model's scores had the wrong number or were not finite.",

@@ -1,4 +1,5 @@
-"""Which requests are searches of a routed index, and whose plan they get."""
+"""Which requests are searches of a routed index, and whose plan they get; all other requests of
+the proxy listener pass unread, so the first look at a path has to be quick."""
 
 from __future__ import annotations
 
@@ -29,23 +30,56 @@ def find_route(method: bytes, target: bytes, routes: Sequence[Route]) -> RoutedS
     plan. Runs for every request of the proxy listener.
     """
     path = target.partition(b"?")[0]
-    if not path.endswith(b"/_search") or method not in (b"GET", b"POST"):
+    if not path.endswith(b"/_search"):
+        return None
+    names = _names_in(method, path)
+    plan = None if names is None else find_plan(names, routes)
+    return None if names is None or plan is None else RoutedSearch(plan, names)
+
+
+def find_template_route(
+    method: bytes, target: bytes, routes: Sequence[Route]
+) -> RoutedSearch | None:
+    """The same for `/_search/template` and `/INDICES/_search/template`."""
+    path, mark, query = target.partition(b"?")
+    if not path.endswith(b"/_search/template"):
+        return None
+    return find_route(method, path.removesuffix(b"/template") + mark + query, routes)
+
+
+def find_multi_search(method: bytes, target: bytes) -> tuple[str, ...] | None:
+    """The index list that the items of an `_msearch` without one of their own have.
+
+    It is empty for `/_msearch`, which searches everything; None for all other requests.
+    """
+    path = target.partition(b"?")[0]
+    return _names_in(method, path) if path.endswith(b"/_msearch") else None
+
+
+def find_plan(names: Sequence[str], routes: Sequence[Route]) -> str | None:
+    """The plan that every name of an index list leads to; no names at all mean everything."""
+    if not names:
+        return _plan_as_spelled("*", routes)
+    plans = {_plan_of(name, routes) for name in names}
+    plan = plans.pop()
+    return None if plans else plan
+
+
+def _names_in(method: bytes, path: bytes) -> tuple[str, ...] | None:
+    """The index list of `/ENDPOINT` or `/INDICES/ENDPOINT`, decoded; None for another path."""
+    if method not in (b"GET", b"POST"):
         return None
     # As in OpenSearch the path is split before its escapes are decoded: `a%2Fb` is one segment.
     segments = path.split(b"/")
-    if len(segments) == 2:
-        plan = _plan_as_spelled("*", routes)
-        return None if plan is None else RoutedSearch(plan, ())
-    if len(segments) != 3 or segments[0] or b"#" in path:
+    if segments[0] or len(segments) > 3 or b"#" in path:
         return None
+    if len(segments) == 2:
+        return ()
     try:
         expression = decode_escapes(segments[1], plus_is_blank=False)
     except BadUrl:
         return None
-    indices = tuple(expression.split(","))
-    plans = {_plan_of(name, routes) for name in indices}
-    plan = plans.pop()
-    return None if plans or plan is None else RoutedSearch(plan, indices)
+    return tuple(expression.split(","))
 
 
 def _plan_of(name: str, routes: Sequence[Route]) -> str | None:

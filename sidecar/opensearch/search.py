@@ -7,87 +7,115 @@ where the widened answer is already there, the client's page is cut out of it un
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
-from pipelines.errors import RescoreError
+from pipelines.errors import DeadlinePassed, RescoreError
 from pipelines.plan import Plan
 from pipelines.rescore import Rescoring, prepare, rescore
 from pipelines.scoring import Scorer
+from sidecar.opensearch.exchange import (
+    BODY_LIMIT,
+    AsItCame,
+    decode_answer,
+    decoded_body,
+    fetch,
+    off_loop,
+    read_headers,
+)
 from sidecar.opensearch.outcome import Outcome, Status
+from sidecar.opensearch.plugin_ext import PLUGIN_PLAN, PluginSection, read_plugin_section
 from sidecar.opensearch.search_request import (
-    SearchHeaders,
     SearchRequest,
+    fields_read,
     read_search_request,
+    reason_of_headers,
     widen_window,
 )
 from sidecar.opensearch.search_response import ReadHits, Unreadable, read_hits, splice_response
 from sidecar.opensearch.skip_reasons import Skip
-from sidecar.relay.content_coding import (
-    DecodedTooLarge,
-    UndecodableBody,
-    decode_content,
-    encode_content,
-)
-from sidecar.relay.errors import ResponseTooLarge, UpstreamError
+from sidecar.opensearch.text_fetch import TextNotFetched, read_texts, write_text_fetch
+from sidecar.relay.content_coding import encode_content
+from sidecar.relay.errors import UpstreamError
 from sidecar.relay.front import Answer, Exchanger, Forward, Request, Response
+from sidecar.relay.heads import RequestHead
 
-BODY_LIMIT = 32 << 20
-"""Bytes of a widened answer, and of a decompressed request, that are held."""
+_WHATEVER_THE_WINDOW: Final = (401, 403, 404)
+"""Refusals of the caller or the index: the client's own search would get the same."""
 
-_ON_THE_LOOP = 16 << 10
-"""Bytes of an answer that are worked through in less than a millisecond. More goes to a thread,
-so that the relay's other connections do not wait."""
-
-_log = logging.getLogger("sidecar.search")
-
-_T = TypeVar("_T")
+_log: Final = logging.getLogger("sidecar.search")
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
     """Where the work of one search is done: its plan, OpenSearch, and the models.
 
-    `scorer` gives the scorer for a deadline in seconds of the monotonic clock.
+    `scorer` gives the scorer for a deadline in seconds of the monotonic clock. `plugin_plan` is
+    what a search with the Kendra plugin's section in `ext` gets in place of `plan`, if there is
+    one; its name is PLUGIN_PLAN.
     """
 
     plan_name: str
     plan: Plan
     upstream: Exchanger
     scorer: Callable[[float], Scorer]
-
-
-class AsItCame(Exception):
-    """This request is to be forwarded as it came."""
-
-    def __init__(self, status: Status, reason: str) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.reason = reason
+    plugin_plan: Plan | None = None
 
 
 async def search_and_rescore(request: Request, search: Search) -> tuple[Forward | Answer, Outcome]:
     """Answer one taken search, and say what became of it."""
+    section = _plugin_section(request)
+    if section is not None:
+        search = _as_the_section_says(request, search, section)
+    readable = section.request if section else request
     try:
-        found = _read(request, search.plan)
-        response = await _fetch(request, found, search.upstream)
+        if not search.plan.enabled:
+            raise AsItCame("skipped", "disabled")
+        found = _read(readable, search.plan)
+        response = await fetch(readable.head, *widen_window(found), search.upstream)
+        if response.head.status in _WHATEVER_THE_WINDOW:
+            outcome = Outcome(search.plan_name, "skipped", "refused")
+            return _answered(response, outcome), outcome
+        if response.head.status != 200:
+            # It may be an error that only the wider window caused, so the client gets its own.
+            raise AsItCame("failed", "upstream_status")
         content, coding = decode_answer(response)
-        body, outcome = await rescore_answer(content, found, search)
+        body, outcome = await rescore_answer(content, found, search, readable.head)
     except AsItCame as end:
         outcome = Outcome(search.plan_name, end.status, end.reason)
-        return Forward((outcome.header(),)), outcome
+        return await leave_alone(request, outcome, search.upstream), outcome
     body = await off_loop(len(body), lambda: encode_content(body, coding))
     head = response.head.write_client(content_length=len(body), add=(outcome.header(),))
     return Answer(head, body), outcome
 
 
+async def leave_alone(request: Request, outcome: Outcome, upstream: Exchanger) -> Forward | Answer:
+    """OpenSearch's own answer to a search, with what became of it in the head.
+
+    The request is forwarded as it came, unless it carries the Kendra plugin's section, which a
+    cluster without the plugin refuses. Then the rest of it is sent, and the answer is held
+    whole; where that cannot be done, the request goes as it came after all.
+    """
+    section = _plugin_section(request)
+    if section is not None:
+        head, body = section.request.head.write_upstream(), section.request.body
+        with contextlib.suppress(UpstreamError):
+            response = await upstream.exchange(head, body, limit=BODY_LIMIT)
+            return _answered(response, outcome)
+    return Forward((outcome.header(),))
+
+
 async def rescore_answer(
-    content: bytes, found: SearchRequest, search: Search
+    content: bytes, found: SearchRequest, search: Search, head: RequestHead | None = None
 ) -> tuple[bytes, Outcome]:
     """The client's page of a widened answer, in its new order; and what became of the search.
+
+    `head` is the client's, of a `_search` of the same indices: text that the answer does not
+    carry is fetched with it. Without it such a search keeps its order, with reason `text_fetch`.
 
     Raises AsItCame when the answer is not one that the client's own search would have got.
     """
@@ -107,7 +135,7 @@ async def rescore_answer(
         status = "skipped"
     else:
         try:
-            rescoring = await _rescore(read, len(content), found, search, answered)
+            rescoring = await _rescore(read, len(content), found, search, head, answered)
         except RescoreError as error:
             status, reason = "failed", error.reason
         except Exception:
@@ -135,13 +163,50 @@ async def rescore_answer(
 
 
 async def _rescore(
-    read: ReadHits, size: int, found: SearchRequest, search: Search, answered: float
+    read: ReadHits,
+    size: int,
+    found: SearchRequest,
+    search: Search,
+    head: RequestHead | None,
+    answered: float,
 ) -> Rescoring:
     plan = search.plan
+    deadline = answered + plan.deadline_ms / 1000
     hits = read.window(plan.rescore_window)
+    if not found.text_in_reply:
+        try:
+            async with asyncio.timeout(deadline - time.monotonic()):
+                sources, size = await _fetch_text(read, search, head)
+        except TimeoutError:
+            raise DeadlinePassed("the text was not fetched in time") from None
+        hits = read.window(plan.rescore_window, sources)
     prepared = await off_loop(size, lambda: prepare(plan, found.query_text, hits))
-    scorer = search.scorer(answered + plan.deadline_ms / 1000)
-    return await rescore(plan, found.query_text, prepared, scorer)
+    return await rescore(plan, found.query_text, prepared, search.scorer(deadline))
+
+
+async def _fetch_text(
+    read: ReadHits, search: Search, head: RequestHead | None
+) -> tuple[Sequence[Mapping[str, Any]], int]:
+    """The sources of the window's hits, and how many bytes they came in."""
+    if head is None:
+        raise TextNotFetched("the text is not in the answer")
+    hits = read.hits[: search.plan.rescore_window]
+    written = write_text_fetch(head, hits, fields_read(search.plan))
+    try:
+        response = await search.upstream.exchange(*written, limit=BODY_LIMIT)
+        if response.head.status != 200:
+            raise TextNotFetched(f"OpenSearch answered {response.head.status}")
+        content, _ = decode_answer(response)
+    except (UpstreamError, AsItCame) as error:
+        raise TextNotFetched(str(error)) from None
+    return await off_loop(len(content), lambda: read_texts(content, hits)), len(content)
+
+
+def _answered(response: Response, outcome: Outcome) -> Answer:
+    """OpenSearch's answer as it is, with what became of the search in the head."""
+    length = len(response.body)
+    head = response.head.write_client(content_length=length, add=(outcome.header(),))
+    return Answer(head, response.body)
 
 
 def _reason_to_leave(read: ReadHits) -> str | None:
@@ -153,70 +218,30 @@ def _reason_to_leave(read: ReadHits) -> str | None:
     return "timed_out" if read.timed_out or read.terminated_early else None
 
 
-def _read(request: Request, plan: Plan) -> SearchRequest:
-    field = request.head.get
-    headers = SearchHeaders(
-        content_type=field(b"content-type"),
-        accept=field(b"accept"),
-        authorization=field(b"authorization"),
-        x_amz_content_sha256=field(b"x-amz-content-sha256"),
-        x_rescore_query=field(b"x-rescore-query"),
-    )
+def _plugin_section(request: Request) -> PluginSection | None:
+    """The Kendra plugin's section, if the request has one that can be cut out."""
     try:
-        body = decode_content(request.body, field(b"content-encoding"), limit=BODY_LIMIT)
-    except UndecodableBody:
-        raise AsItCame("skipped", "content_encoding") from None
-    except DecodedTooLarge:
-        raise AsItCame("skipped", "body_too_large") from None
-    found = read_search_request(request.head.target, body, headers, plan)
+        section = read_plugin_section(request.head, decoded_body(request))
+    except AsItCame:
+        return None
+    if section and reason_of_headers(read_headers(request.head), True) in (
+        "signed",
+        "content_type",
+    ):
+        return None
+    return section
+
+
+def _as_the_section_says(request: Request, search: Search, section: PluginSection) -> Search:
+    # A plan that the request names goes before the one for the plugin's applications.
+    if search.plugin_plan is not None and request.head.get(b"x-rescore-plan") is None:
+        search = replace(search, plan_name=PLUGIN_PLAN, plan=search.plugin_plan)
+    return replace(search, plan=section.apply(search.plan))
+
+
+def _read(request: Request, plan: Plan) -> SearchRequest:
+    body = decoded_body(request)
+    found = read_search_request(request.head.target, body, read_headers(request.head), plan)
     if isinstance(found, Skip):
         raise AsItCame("skipped", found.reason)
     return found
-
-
-async def _fetch(request: Request, found: SearchRequest, upstream: Exchanger) -> Response:
-    """The answer to the widened search."""
-    target, body = widen_window(found)
-    head = request.head.write_upstream(
-        target=target,
-        content_length=len(body) if body else None,
-        drop=(b"content-encoding", b"accept-encoding", b"expect"),
-        add=_accept_encoding(request.head.get_all(b"accept-encoding")),
-    )
-    try:
-        response = await upstream.exchange(head, body, limit=BODY_LIMIT)
-    except ResponseTooLarge:
-        raise AsItCame("failed", "too_large") from None
-    except UpstreamError:
-        raise AsItCame("failed", "upstream") from None
-    if response.head.status != 200:
-        # It may be an error that only the wider window caused, so the client gets its own.
-        raise AsItCame("failed", "upstream_status")
-    return response
-
-
-def _accept_encoding(values: list[bytes]) -> tuple[bytes, ...]:
-    """The client's `Accept-Encoding` without codings that cannot be undone here."""
-    codings = [coding.strip() for value in values for coding in value.split(b",")]
-    known = (b"gzip", b"deflate", b"identity")
-    kept = [coding for coding in codings if coding.partition(b";")[0].strip().lower() in known]
-    return (b"Accept-Encoding: " + b", ".join(kept),) if kept else ()
-
-
-def decode_answer(response: Response) -> tuple[bytes, bytes]:
-    """The answer's body without its content coding, and the coding."""
-    coding = response.head.get(b"content-encoding") or b"identity"
-    media_type = (response.head.get(b"content-type") or b"").partition(b";")[0].strip().lower()
-    if not media_type.endswith(b"json"):
-        raise AsItCame("failed", "unreadable")
-    try:
-        return decode_content(response.body, coding, limit=BODY_LIMIT), coding
-    except DecodedTooLarge:
-        raise AsItCame("failed", "too_large") from None
-    except UndecodableBody:
-        raise AsItCame("failed", "unreadable") from None
-
-
-async def off_loop(size: int, work: Callable[[], _T]) -> _T:
-    """Do the work here, or in a thread when it is on more bytes than the event loop should."""
-    return work() if size <= _ON_THE_LOOP else await asyncio.to_thread(work)

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from sidecar.opensearch.filter_path import order_is_left
+from sidecar.opensearch.plugin_ext import SECTION
 from sidecar.opensearch.source_filter import names
 
 _Check = Callable[[Any], str | None]
@@ -33,6 +35,10 @@ def _check_stored_fields(value: Any) -> str | None:
     return "stored_fields" if "_none_" in names(value) else None
 
 
+def _check_filter_path(value: Any) -> str | None:
+    return None if order_is_left(value) else "filter_path"
+
+
 def _check_collapse(value: Any) -> str | None:
     return None if isinstance(value, dict) and "inner_hits" not in value else "collapse"
 
@@ -50,6 +56,8 @@ _ORDERING_SECTIONS = frozenset(
 
 
 def _check_ext(value: Any) -> str | None:
+    if isinstance(value, dict) and SECTION in value:
+        return "plugin_ext"
     return None if isinstance(value, dict) and _ORDERING_SECTIONS.isdisjoint(value) else "ext"
 
 
@@ -88,7 +96,7 @@ URL_PARAMETERS: Mapping[str, _Check] = MappingProxyType(
         "source_content_type": _blocks("source_parameter"),
         "search_pipeline": _blocks_unless("search_pipeline", "_none"),
         "verbose_pipeline": _is_false("search_pipeline"),
-        "filter_path": _blocks_unless("filter_path", ""),
+        "filter_path": _check_filter_path,
         "format": _blocks_unless("reply_format", "json"),
         "stream_scoring_mode": _blocks("streaming"),
         "streaming_mode": _blocks("streaming"),

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from pipelines.plan import Plan
+from sidecar.opensearch.filter_path import fields_are_left
 from sidecar.opensearch.json_spans import (
     NotJson,
     Spanned,
@@ -33,7 +34,10 @@ MAX_RESULT_WINDOW = 10_000
 
 @dataclass(frozen=True, slots=True)
 class SearchHeaders:
-    """The header values that decide whether a search may be changed; None for those not sent."""
+    """The header values that decide whether a search may be changed; None for those not sent.
+
+    The values of a field that was sent several times are joined by commas (RFC 9110, section 5.3).
+    """
 
     content_type: bytes | None = None
     accept: bytes | None = None
@@ -49,7 +53,7 @@ class SearchRequest:
     `start` and `size` are the page that the client asked for, `fetch` is how many hits have to
     be fetched to rescore it. `parameters` and `members` are the URL's parameters and the body's
     top-level members, with their spans in `target` and `text`; `text` is the body as text, empty
-    when there is none.
+    when there is none. Where `text_in_reply` is false, the plan's fields have to be fetched.
     """
 
     query_text: str
@@ -60,6 +64,7 @@ class SearchRequest:
     text: str
     parameters: tuple[Parameter, ...]
     members: Mapping[str, Spanned]
+    text_in_reply: bool = True
 
 
 def read_search_request(
@@ -73,7 +78,7 @@ def read_search_request(
 
     Never raises: whatever cannot be read with certainty is a Skip with its reason.
     """
-    reason = _reason_of_headers(headers, has_body=bool(body))
+    reason = reason_of_headers(headers, has_body=bool(body))
     if reason is not None:
         return Skip(reason)
     try:
@@ -101,18 +106,57 @@ def read_search_request(
         return Skip("beyond_window")
     if start + size > max_result_window:
         return Skip("result_window")
-    text_fields = (*plan.document.title, *plan.document.body)
-    needed = text_fields if plan.group_by is None else (*text_fields, plan.group_by)
-    if not fields_are_in_reply(needed, url, values):
-        return Skip("source")
-
     query_text = _find_query_text(
-        url, values, headers.x_rescore_query, plan.query_text, text_fields
+        url,
+        values,
+        headers.x_rescore_query,
+        plan.query_text,
+        (*plan.document.title, *plan.document.body),
     )
     if isinstance(query_text, Skip):
         return query_text
-    fetch = min(max(plan.rescore_window, start + size), max_result_window)
-    return SearchRequest(query_text, start, size, fetch, target, text, parameters, members)
+    fields = fields_read(plan)
+    return SearchRequest(
+        query_text,
+        start,
+        size,
+        min(max(plan.rescore_window, start + size), max_result_window),
+        target,
+        text,
+        parameters,
+        members,
+        text_in_reply=fields_are_in_reply(fields, url, values)
+        and fields_are_left(url.get("filter_path", ""), fields),
+    )
+
+
+def reason_of_headers(headers: SearchHeaders, has_body: bool) -> str | None:
+    """The word of what in the head forbids a change or the reading of the answer, or None."""
+    if headers.x_amz_content_sha256 is not None or (headers.authorization or b"").startswith(
+        b"AWS4-"
+    ):
+        return "signed"
+    # OpenSearch answers in the format of the request's body unless `Accept` says otherwise, and
+    # takes anything that it does not know in `Accept` for "no wish".
+    if headers.content_type is not None or has_body:
+        media_type, _, parameters = (headers.content_type or b"").lower().partition(b";")
+        charset = re.search(rb'charset\s*=\s*"?([^\s";]*)', parameters)
+        # Several fields of the name, joined here by commas, are refused by OpenSearch.
+        if (
+            b"," in (headers.content_type or b"")
+            or not re.fullmatch(rb"\s*application/(?:[\w.-]+\+)?json\s*", media_type)
+            or (charset and charset[1] not in (b"utf-8", b"utf8"))
+        ):
+            return "content_type"
+    if re.search(rb"yaml|cbor|smile|csv|event-stream", (headers.accept or b"").lower()):
+        return "reply_format"
+    return None
+
+
+def fields_read(plan: Plan) -> tuple[str, ...]:
+    """The fields of `_source` that the plan reads, as it spells them."""
+    fields = (*plan.document.title, *plan.document.body)
+    return fields if plan.group_by is None else (*fields, plan.group_by)
 
 
 def widen_window(search: SearchRequest) -> tuple[bytes, bytes]:
@@ -144,25 +188,6 @@ def widen_window(search: SearchRequest) -> tuple[bytes, bytes]:
             joint = "?" if "?" not in target else "" if target.endswith(("?", "&")) else "&"
             target = f"{target}{joint}size={search.fetch}"
     return target.encode("latin-1"), text.encode()
-
-
-def _reason_of_headers(headers: SearchHeaders, has_body: bool) -> str | None:
-    if headers.x_amz_content_sha256 is not None or (headers.authorization or b"").startswith(
-        b"AWS4-"
-    ):
-        return "signed"
-    # OpenSearch answers in the format of the request's body unless `Accept` says otherwise, and
-    # takes anything that it does not know in `Accept` for "no wish".
-    if headers.content_type is not None or has_body:
-        media_type, _, parameters = (headers.content_type or b"").lower().partition(b";")
-        charset = re.search(rb'charset\s*=\s*"?([^\s";]*)', parameters)
-        if not re.fullmatch(rb"\s*application/(?:[\w.-]+\+)?json\s*", media_type) or (
-            charset and charset[1] not in (b"utf-8", b"utf8")
-        ):
-            return "content_type"
-    if re.search(rb"yaml|cbor|smile|csv|event-stream", (headers.accept or b"").lower()):
-        return "reply_format"
-    return None
 
 
 def _read_body(text: str, start: int) -> tuple[dict[str, Spanned], int]:

@@ -8,7 +8,7 @@ keep their places, so that pretty answers stay pretty.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, TypeVar
@@ -69,11 +69,19 @@ class ReadHits:
     timed_out: bool
     terminated_early: bool
 
-    def window(self, count: int) -> tuple[Hit, ...]:
-        """The first `count` hits for the ranking core; a hit without a score has 0."""
+    def window(
+        self, count: int, sources: Sequence[Mapping[str, Any]] | None = None
+    ) -> tuple[Hit, ...]:
+        """The first `count` hits for the ranking core; a hit without a score has 0.
+
+        `sources` takes the place of the hits' own; one for each hit of the window.
+        """
+        found = self.hits[:count]
+        if sources is None:
+            sources = [hit.source for hit in found]
         return tuple(
-            Hit(position, hit.score or 0.0, hit.source)
-            for position, hit in enumerate(self.hits[:count])
+            Hit(position, hit.score or 0.0, source)
+            for position, (hit, source) in enumerate(zip(found, sources, strict=True))
         )
 
 

@@ -19,6 +19,8 @@ SKIP_REASONS: Mapping[str, str] = MappingProxyType(
         "reply_format": "`format` or `Accept` asks for an answer that is not JSON.",
         "url_syntax": "The query string has `;`, `#`, a raw non-ASCII byte or a broken escape.",
         "body_syntax": "The body is not one strict JSON object in UTF-8 without repeated keys.",
+        "multi_search": "The lines of the `_msearch` may be read otherwise by OpenSearch.",
+        "template": "The search by template has a parameter that plain searches read differently.",
         "unknown_parameter": "The URL has a parameter that is not one of a search.",
         "unknown_key": "The body has a key that is not one of a search.",
         # What the search asks for.
@@ -34,13 +36,13 @@ SKIP_REASONS: Mapping[str, str] = MappingProxyType(
         "collapse": "`collapse` has `inner_hits`, which cost one more search for each hit.",
         "search_pipeline": "A search pipeline may change size and order itself.",
         "streaming": "Streamed answers cannot be put into a new order.",
-        "filter_path": "`filter_path` may take away what is needed of the hits.",
+        "filter_path": "`filter_path` may take away `_shards`, `timed_out` or the hits' `_index`, "
+        "`_id` or `_score`.",
         "source_parameter": "The body is in the URL (`source`).",
         "stored_fields": "`stored_fields` is `_none_`: the hits have no ids and no text.",
-        "source": "`_source`, `stored_fields` or `script_fields` keep a field of the plan out of "
-        "the answer.",
         "hybrid": "Candidates and scores of a `hybrid` query depend on the size.",
         "pipeline_query": "`agentic` and `template` queries are written by a search pipeline.",
+        "plugin_ext": "`ext.search_configuration` is not as the Kendra plugin takes it.",
         "ext": "`ext` has a section that works on the order itself.",
         # What the user typed.
         "query_header": "`X-Rescore-Query` is not percent-encoded UTF-8.",

@@ -5,7 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.config import Route
-from sidecar.opensearch.routes import RoutedSearch, find_route
+from sidecar.opensearch.routes import (
+    RoutedSearch,
+    find_multi_search,
+    find_plan,
+    find_route,
+    find_template_route,
+)
 
 ROUTES = [
     Route(index="products", plan="shop"),
@@ -97,7 +103,66 @@ def test_the_first_route_that_matches_counts() -> None:
     assert RoutedSearch("first", ("docs-de",)) == find_route(b"GET", b"/docs-de/_search", routes)
 
 
+@pytest.mark.parametrize(
+    ("target", "names"),
+    [
+        (b"/_msearch", ()),
+        (b"/_msearch?pretty", ()),
+        (b"/products/_msearch", ("products",)),
+        (b"/products%2Cother,docs-*/_msearch?x=/_search", ("products", "other", "docs-*")),
+    ],
+)
+def test_a_multi_search_and_where_its_items_search_by_default(
+    target: bytes, names: tuple[str, ...]
+) -> None:
+    assert names == find_multi_search(b"POST", target)
+    assert names == find_multi_search(b"GET", target)
+    assert find_multi_search(b"HEAD", target) is None
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"/products/_search",
+        b"/_msearch/template",
+        b"/products/_msearch/",
+        b"/a/products/_msearch",
+        b"/products#/_msearch",
+        b"/%FF/_msearch",
+        b"_msearch/_msearch",
+        b"/x?/_msearch",
+    ],
+)
+def test_what_is_no_multi_search(target: bytes) -> None:
+    assert find_multi_search(b"POST", target) is None
+
+
+def test_every_name_of_a_list_leads_to_the_plan() -> None:
+    assert find_plan(("products", "catalog"), ROUTES) == "shop"
+    assert find_plan(("products", "docs-de"), ROUTES) is None
+    assert find_plan(("products", "other"), ROUTES) is None
+    assert find_plan(("",), ROUTES) is None
+    assert find_plan((), ROUTES) is None
+    assert find_plan((), [Route(index="*", plan="all")]) == "all"
+
+
+def test_a_search_by_template_gets_the_plan_of_a_search() -> None:
+    shop = RoutedSearch("shop", ("products",))
+    assert find_template_route(b"GET", b"/products/_search/template?pretty", ROUTES) == shop
+    everything = [Route(index="*", plan="all")]
+    expected = RoutedSearch("all", ())
+    assert find_template_route(b"POST", b"/_search/template", everything) == expected
+    for target in (
+        *(b"/products/_search", b"/other/_search/template", b"/products/_msearch/template"),
+        *(b"/_search/template", b"/products/_search/template/x", b"/products/_search/template/"),
+    ):
+        assert find_template_route(b"POST", target, ROUTES) is None
+    assert find_template_route(b"PUT", b"/products/_search/template", ROUTES) is None
+
+
 @given(method=st.sampled_from([b"GET", b"POST"]), target=st.binary())
 def test_no_target_raises(method: bytes, target: bytes) -> None:
     for routed in (target, b"/" + target + b"/_search"):
         find_route(method, routed, [Route(index="*", plan="all")])
+        find_multi_search(method, routed.replace(b"_search", b"_msearch"))
+        find_template_route(method, routed + b"/template", [Route(index="*", plan="all")])

@@ -12,6 +12,7 @@ from pipelines.plan import Plan
 from sidecar.opensearch.search_request import (
     SearchHeaders,
     SearchRequest,
+    fields_read,
     read_search_request,
     widen_window,
 )
@@ -67,9 +68,12 @@ def test_a_plain_search() -> None:
         ({"content_type": b"application/yaml"}, "content_type"),
         ({"content_type": b"application/x-ndjson"}, "content_type"),
         ({"content_type": b"text/plain"}, "content_type"),
+        ({"content_type": b"application/json, application/json"}, "content_type"),
+        ({"content_type": b"application/json; a=b, application/json"}, "content_type"),
         ({"content_type": b"application/json; charset=latin1"}, "content_type"),
         ({"accept": b"application/yaml"}, "reply_format"),
         ({"accept": b"application/cbor, */*"}, "reply_format"),
+        ({"accept": b"application/json, application/yaml"}, "reply_format"),
         ({"accept": b"application/vnd.opensearch+SMILE"}, "reply_format"),
         ({"x_rescore_query": b"%FF"}, "query_header"),
     ],
@@ -138,8 +142,7 @@ def test_bodies_that_are_not_strict_json(body: bytes) -> None:
         (b"/i/_search", b'{"size":0}', "size_zero"),
         (b"/i/_search?from=50", MATCH, "beyond_window"),
         (b"/i/_search?from=1&size=10000", MATCH, "result_window"),
-        (b"/i/_search?_source=false", MATCH, "source"),
-        (b"/i/_search", b'{"_source":["title"]}', "source"),
+        (b"/i/_search?filter_path=hits.hits._id", MATCH, "filter_path"),
         (b"/i/_search", b"{}", "no_query_text"),
         (b"/i/_search", b"", "no_query_text"),
         (b"/i/_search", b'{"query":null}', "no_query_text"),
@@ -152,10 +155,29 @@ def test_searches_that_are_left_alone(target: bytes, body: bytes, reason: str) -
     assert reason == skipped(target, body)
 
 
+@pytest.mark.parametrize(
+    ("target", "body", "expected"),
+    [
+        (b"", b"", True),
+        (b"", b'"_source":["title","text"],', True),
+        (b"", b'"_source":["title"],', False),
+        (b"?_source=false", b"", False),
+        (b"", b'"stored_fields":["price"],', False),
+        (b"?filter_path=-aggregations", b"", True),
+        (b"?filter_path=timed_out,_shards,hits", b"", True),
+        (b"?filter_path=timed_out,_shards,hits,-hits.hits._source.text", b"", False),
+    ],
+)
+def test_whether_the_text_is_in_the_reply(target: bytes, body: bytes, expected: bool) -> None:
+    assert expected == read(b"/i/_search" + target, b"{" + body + MATCH[1:]).text_in_reply
+
+
 def test_a_field_to_group_by_has_to_be_in_the_reply() -> None:
     body = b'{"_source":["title","text"],' + MATCH[1:]
-    read(body=body)
-    assert skipped(body=body, plan=PLAN.model_copy(update={"group_by": "brand"})) == "source"
+    plan = PLAN.model_copy(update={"group_by": "brand"})
+    assert fields_read(plan) == ("title", "text", "brand")
+    assert read(body=body).text_in_reply
+    assert not read(body=body, plan=plan).text_in_reply
 
 
 @pytest.mark.parametrize(

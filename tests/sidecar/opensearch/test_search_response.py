@@ -38,6 +38,7 @@ def test_what_is_read_of_a_response() -> None:
     ]
     assert read.window(2) == (Hit(0, 4.0, {"title": "é 😀"}), Hit(1, 3.0, {"title": "é \ud83d"}))
     assert read.window(9)[3] == Hit(3, 1.0, {})
+    assert read.window(1, [{"body": "b"}]) == (Hit(0, 4.0, {"body": "b"}),)
     assert read.max_score is not None
     assert (read.max_score.value, read.scored) == (4.0, True)
     assert (read.shards_failed, read.timed_out, read.terminated_early) == (0, False, False)
