@@ -203,6 +203,9 @@ def _read(path: Path) -> Config:
 
 def _run(main_coroutine: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Run on uvloop where it is there, on asyncio's own loop elsewhere."""
+    # A thread that cuts passages gives the interpreter back to the event loop after a
+    # millisecond; Python's own five are five that every relayed request would wait.
+    sys.setswitchinterval(0.001)
     new_event_loop: Callable[[], asyncio.AbstractEventLoop]
     try:
         from uvloop import new_event_loop
