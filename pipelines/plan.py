@@ -1,7 +1,7 @@
 """A plan: one named way of rescoring, everything that a file in `config/plans/` may say.
 
 Each field carries its default, its range and one sentence; the reference in
-`docs/configuration.md` is generated from them.
+`docs/reference.md` is generated from them.
 """
 
 from __future__ import annotations

@@ -7,19 +7,26 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from aiohttp import web
-
 from pipelines.scoring import Scorer
+from sidecar.api_listener import ApiListener
 from sidecar.config import Address, Config
+from sidecar.document_scoring import DocumentScoring
+from sidecar.kendra_ranking.database import BadStore
 from sidecar.metrics import Metrics
 from sidecar.models.loading import load_models
 from sidecar.models.scorers import Models
 from sidecar.opensearch.front import SearchFront
+from sidecar.opensearch.node_addresses import NodeAddressFront
+from sidecar.opensearch.plugin_settings_file import BadSettingsFile, PluginSettingsFile
+from sidecar.opensearch.plugin_settings_front import PluginSettingsFront
 from sidecar.relay.counts import Counts
+from sidecar.relay.front import Front
 from sidecar.relay.listener import Listener
+from sidecar.relay.tls import BadTlsFile, build_listener_context, build_upstream_context
+from sidecar.relay.upstream_connection import TimeLimits
 from sidecar.relay.upstream_pool import UpstreamPool
-from sidecar.relay.upstream_tls import build_ssl_context
-from sidecar.web.health import Readiness, add_health_routes
+from sidecar.rerank.usage import UsageFileError
+from sidecar.web.health import Readiness
 
 
 class StartError(Exception):
@@ -38,15 +45,18 @@ class Application:
         self._config = config
         self._folder = folder
         self._models = models
-        upstream = config.main.upstream
-        https = any(url.startswith("https:") for url in upstream.urls)
-        ca = str(folder / upstream.tls.ca) if upstream.tls.ca else None
+        main = config.main
         try:
-            self._tls = build_ssl_context(ca, upstream.tls.verify) if https else None
-        except ValueError as error:
+            self._upstream_tls = build_upstream_context(main.upstream, folder)
+            self._listen_tls = build_listener_context(main.listen_tls, folder)
+            self._api_tls = build_listener_context(main.api_tls, folder)
+            kept = main.kendra_plugin_settings
+            self._plugin_settings = PluginSettingsFile(folder / kept) if kept else None
+        except (BadTlsFile, BadSettingsFile) as error:
             raise StartError(str(error)) from None
-        self.proxy_address = config.main.listen
-        self.api_address = config.main.api
+        self._plugin_settings_front: PluginSettingsFront | None = None
+        self.proxy_address = main.listen
+        self.api_address = main.api
 
     async def start(self) -> None:
         """Open both listeners; searches pass unrescored until `load_models` is done.
@@ -58,28 +68,47 @@ class Application:
         self._pool = UpstreamPool(
             main.upstream.urls,
             counts,
-            ssl_context=self._tls,
-            connect_timeout_s=main.upstream.connect_timeout_ms / 1000,
+            ssl_context=self._upstream_tls,
+            limits=TimeLimits(
+                connect=main.upstream.connect_timeout_ms / 1000,
+                read=main.upstream.read_timeout_ms / 1000 or None,
+                idle=main.upstream.idle_timeout_ms / 1000 or None,
+            ),
         )
-        front = SearchFront(self._config, self._pool, self._scorer, self.metrics)
-        self._listener = Listener(front, self._pool, counts)
-        api = web.Application()
-        add_health_routes(
-            api, Readiness(main.upstream, self._tls, self._model_states), self.metrics
+        front: Front = SearchFront(
+            self._config, self._pool, self._scorer, self.metrics, self._plugin_settings
         )
-        self._api = web.AppRunner(api, access_log=None)
-        await self._api.setup()
+        if self._plugin_settings is not None:
+            front = self._plugin_settings_front = PluginSettingsFront(
+                front, self._pool, self._plugin_settings
+            )
+        self._listener = Listener(
+            NodeAddressFront(front, self._pool, self.metrics, main.rewrite_publish_address),
+            self._pool,
+            counts,
+            idle_timeout=main.idle_timeout_ms / 1000 or None,
+            forwarded_for=main.upstream.forwarded_for,
+        )
+        self._api = ApiListener(
+            self._config,
+            self._folder,
+            Readiness(main.upstream, self._upstream_tls, self._model_states),
+            DocumentScoring(self._scorer),
+            self.metrics,
+        )
         try:
-            port = await self._listener.start(*main.listen)
+            port = await self._listener.start(*main.listen, self._listen_tls)
         except OSError as error:
             raise StartError(_cannot_listen("listen", main.listen, error)) from None
         self.proxy_address = Address(main.listen.host, port)
         try:
-            site = web.TCPSite(self._api, *main.api)
-            await site.start()
+            self.api_address = await self._api.start(main.api, self._api_tls)
         except OSError as error:
             raise StartError(_cannot_listen("api", main.api, error)) from None
-        self.api_address = Address(main.api.host, self._api.addresses[0][1])
+        except BadStore as error:
+            raise StartError(f"apis.kendra_ranking.store: {error}") from None
+        except UsageFileError as error:
+            raise StartError(f"apis.rerank.usage: {error}") from None
 
     async def load_models(self) -> None:
         """Load and warm the models in a thread; from then on searches are rescored.
@@ -100,8 +129,10 @@ class Application:
     async def stop(self, grace_s: float) -> None:
         """Let requests in flight finish for `grace_s` seconds, then close everything."""
         await self._listener.stop(grace_s)
+        if self._plugin_settings_front is not None:
+            await self._plugin_settings_front.stop()
         self._pool.close()
-        await self._api.cleanup()
+        await self._api.stop()
         if self._models is not None:
             await asyncio.to_thread(self._models.close)
 

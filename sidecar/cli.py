@@ -118,7 +118,7 @@ def check(config_path: Path, upstream: bool) -> None:
     if upstream:
         from sidecar.upstream_check import check_upstream
 
-        problems = check_upstream(config)
+        problems = check_upstream(config, config_path.parent)
         if problems:
             raise _Refused("\n".join(problems))
     counts = ", ".join(

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 from fnmatch import fnmatchcase
+from ipaddress import ip_address
 from typing import Annotated, Literal, NamedTuple, Self
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from pipelines.plan import Plan, Strict
+from sidecar.config_kendra_ranking import KendraRanking
+from sidecar.config_rerank import RerankApis
 
 
 class Address(NamedTuple):
@@ -26,6 +29,14 @@ class Address(NamedTuple):
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine reaches it."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
 
 def read_address(value: object) -> object:
     """Read `HOST:PORT` or `[IPv6]:PORT`; raises ValueError with the accepted form."""
@@ -35,6 +46,13 @@ def read_address(value: object) -> object:
     if not match or int(match[3]) > 65535:
         raise ValueError(f"write it as HOST:PORT, for example 127.0.0.1:9201 (not {value!r})")
     return Address(match[1] or match[2], int(match[3]))
+
+
+def _read_publish_address(value: object) -> object:
+    address = read_address(value)
+    if isinstance(address, Address) and not address.port:
+        raise ValueError("port 0 is no address that a client could connect to")
+    return address
 
 
 def _check_url(value: object) -> object:
@@ -58,6 +76,7 @@ def _check_url(value: object) -> object:
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 Name = Annotated[str, Field(pattern=f"^{NAME}$")]
 ListenAddress = Annotated[Address, BeforeValidator(read_address)]
+PublishAddress = Annotated[Address | None, BeforeValidator(_read_publish_address)]
 Url = Annotated[str, BeforeValidator(_check_url)]
 
 
@@ -67,6 +86,14 @@ class UpstreamTls(Strict):
 
     verify: bool = True
     """`false` accepts any certificate: for trying out only."""
+
+
+class ListenTls(Strict):
+    certificate: str = Field(min_length=1)
+    """PEM file, with the chain behind the certificate; seen from this file."""
+
+    key: str = Field(min_length=1)
+    """PEM file of its key, without a password."""
 
 
 class Upstream(Strict):
@@ -84,6 +111,18 @@ class Upstream(Strict):
 
     connect_timeout_ms: int = Field(default=5000, ge=1, le=600_000)
     """Milliseconds to wait for a connection to a node."""
+
+    read_timeout_ms: int = Field(default=0, ge=0, le=86_400_000)
+    """Milliseconds of silence after which an answer is given up, with 504 `upstream_timeout` if
+    none has begun; 0: never, as a search may take long."""
+
+    idle_timeout_ms: int = Field(default=50_000, ge=0, le=86_400_000)
+    """Milliseconds after which an unused connection to a node is closed; 0: never. Keep it below
+    what a load balancer or firewall before the nodes allows (60 s is common)."""
+
+    forwarded_for: bool = False
+    """`true` tells the nodes the client's address in `X-Forwarded-For`, behind those that are
+    there; never in a request with an AWS signature, which may cover that field."""
 
     @model_validator(mode="after")
     def _whole_account(self) -> Self:
@@ -122,14 +161,40 @@ class Route(Strict):
         return fnmatchcase(name, self.index)
 
 
+class Apis(Strict):
+    rerank: RerankApis | None = RerankApis()
+    """Cohere, Jina, Voyage, TEI, Infinity and Tencent Cloud's RunRerank; null: not served."""
+
+    kendra_ranking: KendraRanking | None = KendraRanking()
+    """Amazon Kendra Intelligent Ranking; null: not served."""
+
+    def asks_for(self, name: str) -> bool:
+        """Whether the main file has a section of this name, rather than its defaults."""
+        return name in self.model_fields_set
+
+
 class MainFile(Strict):
     """The main file's own keys; see `Config` for it and its plans together."""
 
     listen: ListenAddress = Address("127.0.0.1", 9201)
     """Where applications connect instead of OpenSearch."""
 
+    listen_tls: ListenTls | None = None
+    """Applications speak https to the proxy; plain http when left out."""
+
+    idle_timeout_ms: int = Field(default=0, ge=0, le=86_400_000)
+    """Milliseconds after which an application's unused connection is closed; 0: never, as in
+    OpenSearch. Keep it above the idle time of the applications' own connection pools."""
+
+    rewrite_publish_address: PublishAddress = None
+    """`HOST:PORT` that clients which sniff are told for every node, so that they stay on the
+    proxy; what OpenSearch says when left out."""
+
     api: ListenAddress = Address("127.0.0.1", 9280)
-    """Health and metrics."""
+    """Health, metrics and the services of `apis`."""
+
+    api_tls: ListenTls | None = None
+    """The same for the api listener."""
 
     upstream: Upstream
     """The OpenSearch behind the sidecar."""
@@ -142,6 +207,14 @@ class MainFile(Strict):
 
     routes: tuple[Route, ...] = ()
     """Which index gets which plan; the first match wins."""
+
+    apis: Apis = Apis()
+    """The services that the api listener answers as. Without credentials they are served on
+    loopback only; those that are not mentioned here are served with their defaults, if they can."""
+
+    kendra_plugin_settings: str | None = Field(default=None, min_length=1)
+    """File, seen from this file, where the index settings of the Kendra plugin are kept, which a
+    cluster without it refuses; made when the first come. Left out: they pass untouched."""
 
     cache: str | None = None
     """Folder where passage vectors are kept over a restart; in memory only when left out."""

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from types import NoneType
 from typing import Any, TypeVar, get_args
 from urllib.parse import urlsplit
 
@@ -18,8 +19,12 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from pipelines.plan import Plan
+from sidecar import config_kendra_ranking, config_rerank
 from sidecar.config import NAME, Config, MainFile
 from sidecar.models.sources import check_source
+from sidecar.opensearch.plugin_ext import PLUGIN_PLAN
+from sidecar.opensearch.plugin_settings_file import BadSettingsFile, check_settings_file
+from sidecar.relay.tls import BadTlsFile, build_listener_context, build_upstream_context
 from sidecar.yaml_files import Mistake, YamlFile, YamlPath, read_yaml
 
 T = TypeVar("T", bound=BaseModel)
@@ -58,8 +63,11 @@ def read_config(path: Path, environment: Mapping[str, str] = os.environ) -> Conf
         main_yaml.mistake(("plans",), f"there is no folder {folder}")
     if main:
         _check_addresses(main, main_yaml)
+        _check_tls(main, path.parent, main_yaml)
         _check_sources(main, path.parent, main_yaml)
         _check_routes(main, plans, main_yaml)
+        _check_apis(main, plans, main_yaml)
+        _check_plugin_settings(main, plans, path.parent, main_yaml)
     mistakes = [mistake for file in files for mistake in file.mistakes]
     if mistakes or main is None:
         raise ConfigError(mistakes)
@@ -126,6 +134,8 @@ def _keys_at(model: type[BaseModel], path: YamlPath) -> set[str]:
     for part in path:
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             annotation = annotation.model_fields[str(part)].annotation
+            if NoneType in get_args(annotation):
+                annotation = get_args(annotation)[0]
         else:
             # A list's or a mapping's element: the part is its position or name.
             annotation = next(
@@ -155,6 +165,18 @@ def _check_addresses(main: MainFile, read: YamlFile) -> None:
             read.mistake(("upstream", "urls", number), "is the sidecar's own listen address")
 
 
+def _check_tls(main: MainFile, folder: Path, read: YamlFile) -> None:
+    try:
+        build_upstream_context(main.upstream, folder)
+    except BadTlsFile as error:
+        read.mistake(("upstream", "tls", error.key), str(error))
+    for name, files in (("listen_tls", main.listen_tls), ("api_tls", main.api_tls)):
+        try:
+            build_listener_context(files, folder)
+        except BadTlsFile as error:
+            read.mistake((name, error.key), str(error))
+
+
 def _check_sources(main: MainFile, folder: Path, read: YamlFile) -> None:
     for name, model in main.models.items():
         problem = check_source(model, folder)
@@ -175,3 +197,38 @@ def _check_routes(main: MainFile, plans: Mapping[str, Plan | None], read: YamlFi
                 ("routes", number, "index"),
                 f"is never reached: {earlier.index} above matches it already",
             )
+
+
+def _check_plugin_settings(
+    main: MainFile, plans: Mapping[str, Plan | None], folder: Path, read: YamlFile
+) -> None:
+    if main.kendra_plugin_settings is None:
+        return
+    place = ("kendra_plugin_settings",)
+    if PLUGIN_PLAN not in plans:
+        read.mistake(place, f"needs a plan {PLUGIN_PLAN}, which the searches of its indexes get")
+    try:
+        check_settings_file(folder / main.kendra_plugin_settings)
+    except BadSettingsFile as error:
+        read.mistake(place, str(error))
+
+
+def _check_apis(main: MainFile, plans: Mapping[str, Plan | None], read: YamlFile) -> None:
+    rerank, kendra_ranking = main.apis.rerank, main.apis.kendra_ranking
+    open_to_all = {
+        "rerank": rerank is not None and config_rerank.needs_loopback(rerank),
+        "kendra_ranking": kendra_ranking is not None
+        and config_kendra_ranking.needs_loopback(kendra_ranking),
+    }
+    for name, is_open in open_to_all.items():
+        if is_open and main.apis.asks_for(name) and not main.api.is_loopback:
+            read.mistake(
+                ("apis", name),
+                f"has no keys, so everybody who reaches {main.api} could call it; "
+                "configure keys, or put api on 127.0.0.1",
+            )
+    for name, section in (("rerank", rerank), ("kendra_ranking", kendra_ranking)):
+        asked = section.plan if section and "plan" in section.model_fields_set else None
+        if asked is not None and asked not in plans:
+            known = ", ".join(sorted(plans)) or "none"
+            read.mistake(("apis", name, "plan"), f"there is no plan {asked} (there are: {known})")

@@ -94,9 +94,46 @@ class Metrics:
             ("reason",),
             registry=self.registry,
         )
+        self.sniffs = Counter(
+            "relay_sniffs",
+            "Requests for the nodes' addresses; a client that uses them bypasses the proxy.",
+            registry=self.registry,
+        )
         self.upstream_up = Gauge(
             "relay_upstream_up",
             "1 for a node that is used, 0 for one that is left out.",
             ("url",),
+            registry=self.registry,
+        )
+        self.api_requests = Counter(
+            "rescore_api_requests",
+            "Requests of a rerank API, by the name of the caller's key and outcome: ok or a cause.",
+            ("api", "key", "outcome"),
+            registry=self.registry,
+        )
+        self.api_documents = Counter(
+            "rescore_api_documents",
+            "Documents that a rerank API scored.",
+            ("api", "key"),
+            registry=self.registry,
+        )
+        self.api_tokens = Counter(
+            "rescore_api_tokens",
+            "Tokens of queries and documents that a rerank API scored, as its usage counts them.",
+            ("api", "key"),
+            registry=self.registry,
+        )
+        self.kendra_ranking_calls = Counter(
+            "rescore_kendra_ranking_calls",
+            "Calls of the Kendra Intelligent Ranking API: wire is json, cbor or rest, outcome is "
+            "ok or an error's name.",
+            ("operation", "wire", "outcome"),
+            registry=self.registry,
+        )
+        self.kendra_ranking_seconds = Histogram(
+            "rescore_kendra_ranking_seconds",
+            "Time of a call of the Kendra Intelligent Ranking API, from its head to its answer.",
+            ("operation",),
+            buckets=MILLISECONDS,
             registry=self.registry,
         )

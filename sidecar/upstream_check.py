@@ -6,6 +6,7 @@ plan reads exist in its mapping, and that no default search pipeline would rank 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,29 +14,33 @@ from pipelines.plan import Plan
 from sidecar.config import Config, Route, Upstream
 
 
-def open_client(upstream: Upstream, timeout_s: float = 10) -> Any:
-    """An opensearch-py client on the sidecar's own account; the caller closes it."""
+def open_client(upstream: Upstream, folder: Path, timeout_s: float = 10) -> Any:
+    """An opensearch-py client on the sidecar's own account; the caller closes it.
+
+    `folder`: where relative paths of the configuration start.
+    """
     from opensearchpy import OpenSearch
 
     account: dict[str, Any] = {}
     if upstream.username:
         account = {"http_auth": (upstream.username, upstream.password)}
+    ca = str(folder / upstream.tls.ca) if upstream.tls.ca else None
     tls: dict[str, Any] = (
-        {"verify_certs": upstream.tls.verify, "ssl_show_warn": False, "ca_certs": upstream.tls.ca}
+        {"verify_certs": upstream.tls.verify, "ssl_show_warn": False, "ca_certs": ca}
         if any(urlsplit(url).scheme == "https" for url in upstream.urls)
         else {}
     )
     return OpenSearch(list(upstream.urls), timeout=timeout_s, max_retries=0, **account, **tls)
 
 
-def check_upstream(config: Config) -> list[str]:
+def check_upstream(config: Config, folder: Path) -> list[str]:
     """What does not fit, one sentence each; empty when all is well. Blocking.
 
     A cluster that does not answer, or an account without the right to look, is one sentence too.
     """
     from opensearchpy.exceptions import OpenSearchException
 
-    client = open_client(config.main.upstream)
+    client = open_client(config.main.upstream, folder)
     try:
         client.info()
         return [

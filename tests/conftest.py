@@ -1,7 +1,8 @@
 """Fixtures for every test: a real OpenSearch of both supported major versions.
 
 `opensearch` runs a test once with each; `opensearch_3` and `opensearch_2` with that one alone.
-`secure_opensearch`, `secure_3` and `secure_2` are the same with TLS, users and roles.
+`secure_opensearch`, `secure_3` and `secure_2` are the same with TLS, users and roles. `cluster`
+has three nodes that a test may kill and has to start again.
 A node is shared by the whole test run, so a test uses index names of its own. Tests that use one
 get the marker `node` by themselves: `pytest -m "not node"` needs no Java.
 """
@@ -11,10 +12,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import pytest
 
+from tests.nodes.certificates import make_certificates
+from tests.nodes.cluster import Cluster, start_cluster
 from tests.nodes.java import NotInstalled
 from tests.nodes.node import OPENSEARCH_2, OPENSEARCH_3, Node, Release, start_node
 from tests.nodes.secure import SECURE_2, SECURE_3, SecureNode, SecureRelease, start_secure_node
@@ -22,6 +25,7 @@ from tests.nodes.secure import SECURE_2, SECURE_3, SecureNode, SecureRelease, st
 _NODE_FIXTURES = {
     *("opensearch", "opensearch_3", "opensearch_2"),
     *("secure_opensearch", "secure_3", "secure_2"),
+    "cluster",
 }
 
 AnyRelease = TypeVar("AnyRelease", Release, SecureRelease)
@@ -35,6 +39,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.node)
 
 
+def _leave_out(reason: str) -> NoReturn:
+    # A run that has to prove something must not pass by leaving tests out.
+    if os.environ.get("RESCORE_REQUIRE_NODES") == "1":
+        raise pytest.fail.Exception(reason, pytrace=False) from None
+    pytest.skip(reason)
+
+
 def _run_node(
     start: Callable[[AnyRelease, Path], AnyNode],
     release: AnyRelease,
@@ -43,13 +54,20 @@ def _run_node(
     try:
         node = start(release, folders.mktemp(f"opensearch-{release.version}"))
     except NotInstalled as missing:
-        reason = f"OpenSearch {release.version} cannot be started: {missing}"
-        # A run that has to prove something must not pass by leaving tests out.
-        if os.environ.get("RESCORE_REQUIRE_NODES") == "1":
-            raise pytest.fail.Exception(reason, pytrace=False) from None
-        pytest.skip(reason)
+        _leave_out(f"OpenSearch {release.version} cannot be started: {missing}")
     yield node
     node.stop()
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `ca.pem`, `server.pem`, its key and `other.key`; the host is localhost."""
+    folder = tmp_path_factory.mktemp("certificates")
+    try:
+        make_certificates(folder, ["server", "other"])
+    except NotInstalled as missing:
+        _leave_out(str(missing))
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -94,3 +112,14 @@ def secure_opensearch(request: pytest.FixtureRequest) -> SecureNode:
     """Each supported OpenSearch with the security plugin in turn."""
     node: SecureNode = request.getfixturevalue(request.param)
     return node
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Three running nodes of OpenSearch 3 that are one cluster."""
+    try:
+        nodes = start_cluster(tmp_path_factory.mktemp("cluster"))
+    except NotInstalled as missing:
+        _leave_out(f"an OpenSearch cluster cannot be started: {missing}")
+    yield nodes
+    nodes.stop()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -155,13 +154,11 @@ def test_no_secret_reaches_the_metrics(node: SecureNode, sidecar: Sidecar) -> No
         assert node.basic(user).encode() not in metrics.body
 
 
-def test_check_upstream_asks_with_the_sidecars_account(
-    node: SecureNode, sidecar: Sidecar, tmp_path: Path
-) -> None:
+def test_check_upstream_asks_with_the_sidecars_account(node: SecureNode, sidecar: Sidecar) -> None:
     from sidecar.config_files import read_config
     from sidecar.upstream_check import check_upstream
 
     folder = sidecar.app._folder
     config = read_config(folder / "sidecar.yaml", {})
-    problems = check_upstream(config)
+    problems = check_upstream(config, folder)
     assert [problem for problem in problems if "has no field" not in problem] == []

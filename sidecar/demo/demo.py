@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from pipelines.plan import DocumentFields, Plan, Stage
 from sidecar.app import Application
-from sidecar.config import Address, Config, MainFile, Model, Route, Upstream
+from sidecar.config import Address, Apis, Config, MainFile, Model, Route, Upstream
 from sidecar.demo.collection import SAMPLE, Collection, read_collection
 from sidecar.demo.embedded import embedded_opensearch
 from sidecar.demo.errors import DemoError
@@ -105,6 +105,8 @@ def build_config(url: str, port: int, api_port: int) -> Config:
         upstream=upstream,
         models={_MODEL: model},
         routes=(Route(index=INDEX, plan=_PLAN),),
+        # It would keep its plans in a file of the working directory.
+        apis=Apis(kendra_ranking=None),
     )
     return Config(main, {_PLAN: plan})
 

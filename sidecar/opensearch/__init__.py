@@ -19,11 +19,14 @@ Pure, bytes in and values out:
   json_spans.py            JSON without losing the place of a value; url_parameters.py the same
   text_fetch.py            a search for the text that the answer does not carry
   plugin_ext.py            the section of the Kendra plugin's applications, read and cut out
+  plugin_settings.py       the plugin's index settings, read and cut out
   multi_search_request.py  the lines of an `_msearch`
   node_addresses.py        the nodes' own addresses in the answers that sniffing clients ask for
   skip_reasons.py          a word for everything that is left alone; outcome.py all the others
 
 `search.py` is the whole of it for one search, `multi_search.py` for many in one request,
 `search_template.py` for one that OpenSearch renders first; `exchange.py` is what they share on
-the way to OpenSearch and back, and `front.py` their place in the relay.
+the way to OpenSearch and back, and `front.py` their place in the relay. `plugin_settings_front.py`
+takes the requests that change an index's settings, and `plugin_settings_file.py` keeps those of
+the Kendra plugin, for `front.py` to heed.
 """

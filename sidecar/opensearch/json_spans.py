@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, NoReturn
 
@@ -117,6 +117,26 @@ def replace_spans(text: str, edits: Iterable[tuple[int, int, str]]) -> str:
         pieces += [text[behind:start], new]
         behind = end
     return "".join([*pieces, text[behind:]])
+
+
+def spans_of_members(
+    text: str, start: int, members: Mapping[str, Spanned], names: Collection[str]
+) -> list[tuple[int, int]]:
+    """The spans to cut for the object that starts there to lose these members: each with one
+    comma, so that what is left is an object. `members` as `read_object` gives them."""
+    spans = []
+    behind = start + 1
+    kept = False
+    for name, member in members.items():
+        if name in names:
+            if kept or len(names) == len(members):
+                spans.append((behind, member.end))
+        elif not kept:
+            kept = True
+            if behind > start + 1:
+                spans.append((start + 1, text.index(",", behind) + 1))
+        behind = member.end
+    return spans
 
 
 def _space_end(text: str, offset: int) -> int:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from sidecar.config import Route
 from sidecar.opensearch.exchange import (
     AsItCame,
     decode_answer,
@@ -39,7 +38,6 @@ from sidecar.opensearch.multi_search_request import (
     search_target,
 )
 from sidecar.opensearch.outcome import FIELD, Outcome, Status
-from sidecar.opensearch.routes import find_plan
 from sidecar.opensearch.search import Search, rescore_answer
 from sidecar.opensearch.search_request import (
     SearchRequest,
@@ -52,8 +50,9 @@ from sidecar.relay.content_coding import encode_content
 from sidecar.relay.front import Answer, Forward, Request, Response
 from sidecar.relay.heads import RequestHead
 
-SearchOf = Callable[[str], Search | Outcome]
-"""What a search of a plan needs, or why this request's searches are not rescored."""
+SearchOf = Callable[[Sequence[str]], Search | Outcome | None]
+"""What a search of an index list needs, or why this request's searches are not rescored; None
+where the list has no plan."""
 
 _DEARER = 10
 """Times that a request's bytes cost more to read than an answer's: fifty short items, 2 ms."""
@@ -86,7 +85,7 @@ class _Read:
 
 
 async def search_all_and_rescore(
-    request: Request, names: tuple[str, ...], routes: Sequence[Route], search_of: SearchOf
+    request: Request, names: tuple[str, ...], search_of: SearchOf
 ) -> tuple[Forward | Answer, Sequence[Outcome]]:
     """Answer one `_msearch`, and say what became of each of its items that has a route.
 
@@ -94,7 +93,7 @@ async def search_all_and_rescore(
     request is forwarded as it came.
     """
     size = _DEARER * len(request.body)
-    read = await off_loop(size, lambda: _read(request, names, routes, search_of))
+    read = await off_loop(size, lambda: _read(request, names, search_of))
     if not read.widened:
         return _forward(read.left)
     try:
@@ -141,9 +140,7 @@ async def _rescore_items(
     ), outcomes
 
 
-def _read(
-    request: Request, names: tuple[str, ...], routes: Sequence[Route], search_of: SearchOf
-) -> _Read:
+def _read(request: Request, names: tuple[str, ...], search_of: SearchOf) -> _Read:
     try:
         body = decoded_body(request)
     except AsItCame as end:
@@ -153,9 +150,11 @@ def _read(
         items = read_items(body, names)
     if isinstance(items, Skip):
         # Which items it has is not known, only where they look unless they say otherwise.
-        plan_name = find_plan(names, routes)
-        outcome = plan_name and Outcome(plan_name, "skipped", items.reason)
-        return _Read(body, {}, 0, {0: outcome} if outcome else {}, {})
+        search = search_of(names)
+        if search is None:
+            return _Read(body, {}, 0, {}, {})
+        plan_name = search.plan if isinstance(search, Outcome) else search.plan_name
+        return _Read(body, {}, 0, {0: Outcome(plan_name, "skipped", items.reason)}, {})
 
     url = read_url(request.head.target)
     headers = read_headers(request.head)
@@ -168,10 +167,9 @@ def _read(
     left: dict[int, Outcome] = {}
     widened: dict[int, _Widened] = {}
     for position, item in enumerate(items):
-        plan_name = find_plan(item.names, routes)
-        if plan_name is None:
+        search = search_of(item.names)
+        if search is None:
             continue
-        search = search_of(plan_name)
         if isinstance(search, Outcome):
             left[position] = search
             continue

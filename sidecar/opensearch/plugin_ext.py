@@ -11,7 +11,6 @@ cluster's own error says what is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -25,6 +24,7 @@ from sidecar.opensearch.json_spans import (
     read_object,
     read_unique_value,
     replace_spans,
+    spans_of_members,
 )
 from sidecar.relay.front import Request
 from sidecar.relay.heads import RequestHead
@@ -52,19 +52,22 @@ class _Transformer(Strict):
 
 
 @dataclass(frozen=True, slots=True)
-class PluginSection:
-    """A request without the section, and what the section said.
+class PluginRanking:
+    """The fields that the plugin's applications name; `doc_limit` is the rescore window."""
 
-    `doc_limit` is the rescore window.
-    """
-
-    request: Request
     document: DocumentFields
     doc_limit: int
 
     def apply(self, plan: Plan) -> Plan:
-        """The plan with the section's fields and window in place of its own."""
+        """The plan with these fields and this window in place of its own."""
         return plan.model_copy(update={"document": self.document, "rescore_window": self.doc_limit})
+
+
+@dataclass(frozen=True, slots=True)
+class PluginSection(PluginRanking):
+    """What the section said, and the request without it."""
+
+    request: Request
 
 
 def read_plugin_section(head: RequestHead, body: bytes) -> PluginSection | None:
@@ -89,12 +92,15 @@ def read_plugin_section(head: RequestHead, body: bytes) -> PluginSection | None:
     except (UnicodeDecodeError, NotJson, KeyError, AttributeError, ValidationError):
         return None
     if len(ext.value) > 1:
-        start, end = _with_comma(text, ext.start, ext.value, SECTION)
+        spans = spans_of_members(text, ext.start, ext.value, (SECTION,))
     else:
-        start, end = _with_comma(text, text.index("{"), members, "ext")
-    cut = replace_spans(text, [(start, end, "")]).encode()
-    document = DocumentFields(title=asked.title_field, body=asked.body_field)
-    return PluginSection(Request(_head_of(head, cut), cut), document, asked.doc_limit)
+        spans = spans_of_members(text, text.index("{"), members, ("ext",))
+    cut = replace_spans(text, [(*span, "") for span in spans]).encode()
+    return PluginSection(
+        document=DocumentFields(title=asked.title_field, body=asked.body_field),
+        doc_limit=asked.doc_limit,
+        request=Request(_head_of(head, cut), cut),
+    )
 
 
 def _read_body(text: str, start: int) -> tuple[dict[str, Spanned], int]:
@@ -103,20 +109,6 @@ def _read_body(text: str, start: int) -> tuple[dict[str, Spanned], int]:
 
 def _read_ext(text: str, start: int) -> tuple[dict[str, Spanned], int]:
     return read_object(text, start, other=read_unique_value)
-
-
-def _with_comma(
-    text: str, start: int, members: Mapping[str, Spanned], name: str
-) -> tuple[int, int]:
-    """The span of a member of the object that starts there, with the comma that goes with it."""
-    names = list(members)
-    place = names.index(name)
-    end = members[name].end
-    if place:
-        return members[names[place - 1]].end, end
-    if len(names) > 1:
-        end = text.index(",", end) + 1
-    return start + 1, end
 
 
 def _head_of(head: RequestHead, body: bytes) -> RequestHead:

@@ -41,10 +41,21 @@ def find_template_route(
     method: bytes, target: bytes, routes: Sequence[Route]
 ) -> RoutedSearch | None:
     """The same for `/_search/template` and `/INDICES/_search/template`."""
-    path, mark, query = target.partition(b"?")
-    if not path.endswith(b"/_search/template"):
-        return None
-    return find_route(method, path.removesuffix(b"/template") + mark + query, routes)
+    search = _target_of_search(target)
+    return None if search is None else find_route(method, search, routes)
+
+
+def find_index(method: bytes, target: bytes) -> str | None:
+    """The one name of `/NAME/_search`; None for a list of names, and for all other requests."""
+    path = target.partition(b"?")[0]
+    names = _names_in(method, path) if path.endswith(b"/_search") else None
+    return names[0] if names is not None and len(names) == 1 else None
+
+
+def find_template_index(method: bytes, target: bytes) -> str | None:
+    """The same for `/NAME/_search/template`."""
+    search = _target_of_search(target)
+    return None if search is None else find_index(method, search)
 
 
 def find_multi_search(method: bytes, target: bytes) -> tuple[str, ...] | None:
@@ -63,6 +74,14 @@ def find_plan(names: Sequence[str], routes: Sequence[Route]) -> str | None:
     plans = {_plan_of(name, routes) for name in names}
     plan = plans.pop()
     return None if plans else plan
+
+
+def _target_of_search(target: bytes) -> bytes | None:
+    """The target of a search by template as if it were a plain search."""
+    path, mark, query = target.partition(b"?")
+    if not path.endswith(b"/_search/template"):
+        return None
+    return path.removesuffix(b"/template") + mark + query
 
 
 def _names_in(method: bytes, path: bytes) -> tuple[str, ...] | None:

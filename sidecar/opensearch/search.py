@@ -120,13 +120,19 @@ async def rescore_answer(
     Raises AsItCame when the answer is not one that the client's own search would have got.
     """
     answered = time.monotonic()
+    filtered = any(parameter.name == "filter_path" for parameter in found.parameters)
     try:
         read = await off_loop(len(content), lambda: read_hits(content))
     except Unreadable:
+        # Beside what it is told to, `filter_path` takes away what is empty: `hits.hits` too.
+        if filtered:
+            raise AsItCame("skipped", "no_hits") from None
         raise AsItCame("failed", "unreadable") from None
     if read.shards_failed:
         # Perhaps on a document beyond the client's page, which it never asked for.
         raise AsItCame("failed", "shard_failures")
+    if filtered and found.start >= len(read.hits):
+        raise AsItCame("skipped", "no_hits")  # an empty page, which only OpenSearch can filter
 
     rescoring: Rescoring | None = None
     status: Status = "applied"

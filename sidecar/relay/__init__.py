@@ -25,9 +25,11 @@ In the order one meets them:
   content_coding.py      | gzip and deflate, for the few bodies that are read
   front.py               | the seam to the front door that takes searches out of the stream
   counts.py              | the relay's metrics, bound once
+  silence_timer.py       | a time-out on silence, free of timers per request
+  keep_alive.py          | how a peer that vanished is noticed
   upstream_connection.py | one connection to a node: one request at a time, its answer
   upstream_node.py       | one node: its connections, and whether it is left out
-  upstream_tls.py        | the TLS settings towards nodes
+  tls.py                 | the TLS settings, towards nodes and of the listeners
   upstream_pool.py       | which node and connection a request gets; whole exchanges
   shared.py              | what all client connections of a listener use together
   forwarded_request.py   | one request on its way up, and its answer on the way back
@@ -36,6 +38,6 @@ In the order one meets them:
   listener.py            | start, stop, drain
 
 Rules of the relay: header lines are forwarded as they came, without those that are meant for
-one connection only; bodies keep their framing and coding; no field is added but `Connection`
-and what the front asks for; nothing is ever sent twice.
+one connection only; bodies keep their framing and coding; no field is added but `Connection`,
+`X-Forwarded-For` where it is configured, and what the front asks for; nothing is sent twice.
 """

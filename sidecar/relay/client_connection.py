@@ -13,7 +13,9 @@ from sidecar.relay.errors import MalformedMessage, error_answer
 from sidecar.relay.forwarded_request import ForwardedRequest
 from sidecar.relay.front import Take
 from sidecar.relay.heads import RequestHead, find_head_end, parse_request_head
+from sidecar.relay.keep_alive import keep_alive
 from sidecar.relay.shared import Shared
+from sidecar.relay.silence_timer import SilenceTimer
 from sidecar.relay.taken_request import TakenRequest
 
 _log: Final = logging.getLogger("sidecar.relay")
@@ -41,6 +43,7 @@ class ClientConnection(asyncio.Protocol):
         "_current",
         "_eof",
         "_head",
+        "_idle_timer",
         "_lingering",
         "_reading",
         "_scanner",
@@ -65,6 +68,9 @@ class ClientConnection(asyncio.Protocol):
         self._eof = False
         self._lingering = False
         self._timer: asyncio.TimerHandle | None = None
+        self._idle_timer: SilenceTimer | None = None
+        if shared.idle_timeout is not None:
+            self._idle_timer = SilenceTimer(shared.idle_timeout, self._idle_passed)
 
     def drain(self) -> None:
         """Close as soon as the request in work is answered."""
@@ -79,9 +85,10 @@ class ClientConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        sock = transport.get_extra_info("socket")
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        keep_alive(transport)
         self._shared.opened(self)
+        if self._idle_timer is not None:
+            self._idle_timer.restart()
 
     def data_received(self, data: bytes) -> None:
         if self._lingering:
@@ -97,7 +104,7 @@ class ClientConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self._eof = True
-        if self._current is None or self._scanner is not None:
+        if self._current is None or self._scanner is not None or not self._half_closes:
             # A request cut short is never dispatched; connection_lost cancels it.
             self._cancel_current()
             return False
@@ -107,6 +114,8 @@ class ClientConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._cancel_current()
         self._stop_timer()
+        if self._idle_timer is not None:
+            self._idle_timer.close()
         self._shared.closed(self)
 
     def pause_writing(self) -> None:
@@ -135,7 +144,10 @@ class ClientConnection(asyncio.Protocol):
             try:
                 end = find_head_end(self._buffer, self._sought)
                 if end > 0:
-                    self._begin(parse_request_head(self._buffer[:end]), self._buffer[end:])
+                    head = parse_request_head(self._buffer[:end])
+                    if self._shared.forwarded_for:
+                        head = head.forwarded_for(self._transport.get_extra_info("peername")[0])
+                    self._begin(head, self._buffer[end:])
                 else:
                     self._sought = len(self._buffer)
             except MalformedMessage as error:
@@ -146,20 +158,27 @@ class ClientConnection(asyncio.Protocol):
             self._transport.close()
 
     def _begin(self, head: RequestHead, rest: bytes) -> None:
-        scanner = scan_body(head.framing)
-        used = scanner.feed(rest)
-        self._scanner = None if scanner.done else scanner
+        used = head.framing
+        complete = 0 <= used <= len(rest)
+        if not complete:
+            self._scanner = scan_body(head.framing)
+            used = self._scanner.feed(rest)
+            complete = self._scanner.done
+        if complete:
+            self._scanner = None
         self._buffer, self._sought = rest[used:], 0
         self._head = head
+        if self._idle_timer is not None:
+            self._idle_timer.stop()
         take = self._taken_by_front(head)
         if take is None:
             forwarded = ForwardedRequest(self, self._shared, head)
             self._current = forwarded
-            forwarded.start(rest[:used], scanner.done)
+            forwarded.start(rest[:used], complete)
         else:
             taken = TakenRequest(self, self._shared, head, take)
             self._current = taken
-            taken.start(rest[:used], scanner.done)
+            taken.start(rest[:used], complete)
 
     def _taken_by_front(self, head: RequestHead) -> Take | None:
         try:
@@ -219,6 +238,8 @@ class ClientConnection(asyncio.Protocol):
     def request_ended(self, *, close: bool) -> None:
         self._current = self._head = None
         self._body_held = False
+        if self._idle_timer is not None:
+            self._idle_timer.restart()
         if not close:
             self._read_requests()
         elif self._scanner is not None or self._buffer:
@@ -293,9 +314,18 @@ class ClientConnection(asyncio.Protocol):
         if not self._reading:
             self._reading = True
             self._transport.resume_reading()
-        self._transport.write_eof()
+        if self._half_closes:
+            self._transport.write_eof()
         self._stop_timer()
         self._timer = self._shared.loop.call_later(_LINGER_S, self.abort)
+
+    @property
+    def _half_closes(self) -> bool:
+        """Whether one direction may end before the other; over TLS both end together."""
+        return self._transport.can_write_eof()
+
+    def _idle_passed(self) -> None:
+        self._transport.close()
 
     def _end_grace(self) -> None:
         # Once an answer is being written, writing shows whether anybody is there.

@@ -12,6 +12,7 @@ ERROR_REASONS: Final = (
     "client_gone",
     "front",
     "upstream_broken",
+    "upstream_timeout",
     "upstream_unavailable",
 )
 

@@ -18,9 +18,13 @@ class MalformedMessage(ValueError):
 
 
 class UpstreamError(Exception):
-    """OpenSearch gave no whole answer; `reason` names the cause in answers and in the metric."""
+    """OpenSearch gave no whole answer; `reason` names the cause in answers and in the metric.
+
+    `status` is what a client is answered that has nothing of OpenSearch's answer yet.
+    """
 
     reason = "upstream_error"
+    status = 502
 
 
 class UpstreamUnavailable(UpstreamError):
@@ -33,6 +37,13 @@ class UpstreamBroken(UpstreamError):
     """The connection was lost midway, or the answer is not HTTP; the request may have run."""
 
     reason = "upstream_broken"
+
+
+class UpstreamTimeout(UpstreamError):
+    """The node was silent for too long; the request may have run, or may run still."""
+
+    reason = "upstream_timeout"
+    status = 504
 
 
 class ResponseTooLarge(UpstreamError):

@@ -156,7 +156,7 @@ class ForwardedRequest:
     def answer_failed(self, error: UpstreamError) -> None:
         self._shared.counts.failed(error.reason)
         if not self.answer_has_started:
-            self._client.answer_error(502, error.reason, str(error))
+            self._client.answer_error(error.status, error.reason, str(error))
         else:
             self._client.break_off(reset=self._answer_framing == UNTIL_CLOSE)
 

@@ -4,13 +4,16 @@ Header lines are kept and forwarded as they came: order, case, duplicates, bytes
 The syntax of the fields and the framing are judged by llhttp in its strict mode, so that no
 server can see other requests in the same bytes; the start line is judged here, because llhttp
 refuses targets that OpenSearch accepts (`?q=é` as raw bytes) and methods it does not know.
+
+All traffic passes through here, so a head is not taken apart unless somebody asks for its fields:
+one search finds the few lines that the relay itself must know.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import httptools
 
@@ -24,45 +27,169 @@ Fields = tuple[tuple[bytes, bytes], ...]
 """A head's fields in order: the name in lower case, and the whole line as it came."""
 
 _REQUEST_LINE: Final = re.compile(
-    rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e\x80-\xff]+) (HTTP/\d\.\d)"
+    rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([\x21-\x7e\x80-\xff]+) (HTTP/\d\.\d)\r\n"
 )
-_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: [^\r\n\x00]*)?")
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: [^\r\n\x00]*)?\r\n")
 _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 
 # RFC 9110, section 7.6.1. Transfer-Encoding is one too, but here the chunks themselves go on.
 _HOP_BY_HOP: Final = frozenset((b"connection", b"keep-alive", b"te", b"upgrade", b"http2-settings"))
 _HOP_BY_HOP_STARTS: Final = (b"proxy-",)
 _OUR_STARTS: Final = (b"proxy-", b"x-rescore")
-_READ: Final = frozenset((b"content-length", b"transfer-encoding", b"connection"))
+_NO_NAMES: Final[frozenset[bytes]] = frozenset()
+_FORWARDED: Final = b"x-forwarded-for"
 _FRAMING: Final = frozenset((b"content-length", b"transfer-encoding", b"trailer"))
 
 # Fields that a Connection field cannot make disappear: without them it is another message.
 _ESSENTIAL: Final = _FRAMING | {b"host"}
 
+# What Connection may list without making more fields disappear.
+_SIMPLY_NAMED: Final = _HOP_BY_HOP | _ESSENTIAL | {b"close", b""}
 
-class RequestHead(NamedTuple):
-    """The head of a request; `target` is the raw request target.
+# The lines that frame the message, and those that are dropped; in a head in lower case, because
+# ignoring case while searching takes longer.
+_TELLING: Final = (
+    rb"\r\n(c(?:ontent-length|onnection)|t(?:ransfer-encoding|e)|keep-alive|upgrade"
+    rb"|http2-settings|proxy-[^:\r]*%b):([^\r]*)"
+)
+_TELLING_IN_REQUEST: Final = re.compile(_TELLING % rb"|x-rescore[^:\r]*")
+_TELLING_IN_RESPONSE: Final = re.compile(_TELLING % b"")
+
+
+class _Head:
+    """What heads of both kinds have.
 
     `framing` as in body.py; `keep_alive`: the sender is ready for another message on this
-    connection; `named`: the fields that its `Connection` lists, in lower case.
+    connection; `named`: the fields that its `Connection` lists, in lower case; `forwarded`: the
+    whole head as it goes on when nothing else is asked for, None where that must be found out.
     """
 
-    start_line: bytes
-    fields: Fields
-    framing: int
-    keep_alive: bool
-    named: frozenset[bytes]
-    method: bytes
-    target: bytes
-    http_1_0: bool
+    __slots__ = ("_fields", "_forwarded", "_raw", "framing", "keep_alive", "named", "start_line")
+
+    def __init__(
+        self,
+        raw: bytes,
+        start_line: bytes,
+        framing: int,
+        keep_alive: bool,
+        named: frozenset[bytes],
+        forwarded: bytes | None,
+    ) -> None:
+        self._raw = raw
+        self._fields: Fields | None = None
+        self._forwarded = forwarded
+        self.start_line = start_line
+        self.framing = framing
+        self.keep_alive = keep_alive
+        self.named = named
+
+    @property
+    def fields(self) -> Fields:
+        """All fields in order."""
+        if self._fields is None:
+            lines = self._raw[:-4].split(b"\r\n")[1:]
+            self._fields = tuple((line.partition(b":")[0].lower(), line) for line in lines)
+        return self._fields
 
     def get(self, name: bytes) -> bytes | None:
         """The first value of a field (its name in lower case), stripped."""
-        return next(_values(self.fields, name), None)
+        return next(self._values(name), None)
 
     def get_all(self, name: bytes) -> list[bytes]:
         """The values of a field (its name in lower case), stripped, in order."""
-        return list(_values(self.fields, name))
+        return list(self._values(name))
+
+    def _values(self, name: bytes) -> Iterator[bytes]:
+        return (_value(line) for field, line in self.fields if field == name)
+
+    def _write(
+        self,
+        start_line: bytes,
+        dropped_starts: tuple[bytes, ...],
+        content_length: int | None,
+        drop: Sequence[bytes],
+        add: Sequence[bytes],
+    ) -> bytes:
+        if self._forwarded is not None and content_length is None and not drop:
+            kept = self._forwarded[len(self.start_line) : -2]
+            return b"".join((start_line, kept, *(line + b"\r\n" for line in add), b"\r\n"))
+        dropped = _HOP_BY_HOP.union(self.named - _ESSENTIAL, drop)
+        length: tuple[bytes, ...] = ()
+        if content_length is not None:
+            dropped |= _FRAMING
+            length = (b"Content-Length: %d" % content_length,)
+        lines = (
+            line
+            for name, line in self.fields
+            if name not in dropped and not name.startswith(dropped_starts)
+        )
+        return b"\r\n".join((start_line, *lines, *length, *add, b"\r\n"))
+
+
+class RequestHead(_Head):
+    """The head of a request; `target` is the raw request target."""
+
+    __slots__ = ("http_1_0", "method", "target")
+
+    def __init__(
+        self,
+        raw: bytes,
+        start_line: bytes,
+        framing: int,
+        keep_alive: bool,
+        named: frozenset[bytes],
+        forwarded: bytes | None,
+        method: bytes,
+        target: bytes,
+        http_1_0: bool,
+    ) -> None:
+        super().__init__(raw, start_line, framing, keep_alive, named, forwarded)
+        self.method = method
+        self.target = target
+        self.http_1_0 = http_1_0
+
+    @property
+    def signed(self) -> bool:
+        """Whether it has an AWS signature, which a changed head, target or body may break."""
+        return (self.get(b"authorization") or b"").startswith(b"AWS4-")
+
+    def forwarded_for(self, address: str) -> RequestHead:
+        """The head with the sender's address as the last one of its `X-Forwarded-For`.
+
+        A head with an AWS signature stays as it is: the signature may cover that field.
+        """
+        if self.signed:
+            return self
+        line = b"X-Forwarded-For: " + b", ".join((*self.get_all(_FORWARDED), address.encode()))
+        others = tuple(field for field in self.fields if field[0] != _FORWARDED)
+        head = self._replace(fields=(*others, (_FORWARDED, line)))
+        # A sender that lists the field in Connection would otherwise stay unnamed.
+        head.named = self.named - {_FORWARDED}
+        return head
+
+    def _replace(
+        self,
+        *,
+        start_line: bytes | None = None,
+        fields: Fields | None = None,
+        framing: int | None = None,
+        method: bytes | None = None,
+        target: bytes | None = None,
+    ) -> RequestHead:
+        """A head that is another in these respects."""
+        head = RequestHead(
+            self._raw,
+            self.start_line if start_line is None else start_line,
+            self.framing if framing is None else framing,
+            self.keep_alive,
+            self.named,
+            None,
+            self.method if method is None else method,
+            self.target if target is None else target,
+            self.http_1_0,
+        )
+        head._fields = self.fields if fields is None else fields
+        return head
 
     def write_upstream(
         self,
@@ -82,30 +209,28 @@ class RequestHead(NamedTuple):
         if method is not None or target is not None:
             version = b"HTTP/1.0" if self.http_1_0 else b"HTTP/1.1"
             line = b" ".join((method or self.method, target or self.target, version))
-        fields = _kept(self.fields, self.named, _OUR_STARTS, content_length, drop)
-        return _written(line, fields, content_length, add)
+        elif self._forwarded is not None and content_length is None and not drop and not add:
+            return self._forwarded
+        return self._write(line, _OUR_STARTS, content_length, drop, add)
 
 
-class ResponseHead(NamedTuple):
-    """The head of a response; `framing` already knows of HEAD, 1xx, 204 and 304.
+class ResponseHead(_Head):
+    """The head of a response; `framing` already knows of HEAD, 1xx, 204 and 304."""
 
-    The other fields as in RequestHead.
-    """
+    __slots__ = ("status",)
 
-    start_line: bytes
-    fields: Fields
-    framing: int
-    keep_alive: bool
-    named: frozenset[bytes]
-    status: int
-
-    def get(self, name: bytes) -> bytes | None:
-        """The first value of a field (its name in lower case), stripped."""
-        return next(_values(self.fields, name), None)
-
-    def get_all(self, name: bytes) -> list[bytes]:
-        """The values of a field (its name in lower case), stripped, in order."""
-        return list(_values(self.fields, name))
+    def __init__(
+        self,
+        raw: bytes,
+        start_line: bytes,
+        framing: int,
+        keep_alive: bool,
+        named: frozenset[bytes],
+        forwarded: bytes | None,
+        status: int,
+    ) -> None:
+        super().__init__(raw, start_line, framing, keep_alive, named, forwarded)
+        self.status = status
 
     def write_client(
         self,
@@ -118,14 +243,14 @@ class ResponseHead(NamedTuple):
 
         Arguments as in `RequestHead.write_upstream`. The relay adds `Connection` by itself.
         """
-        fields = _kept(self.fields, self.named, _HOP_BY_HOP_STARTS, content_length, drop)
-        return _written(self.start_line, fields, content_length, add)
+        if self._forwarded is not None and content_length is None and not drop and not add:
+            return self._forwarded
+        return self._write(self.start_line, _HOP_BY_HOP_STARTS, content_length, drop, add)
 
 
 def parse_request_head(raw: bytes) -> RequestHead:
     """Read a request's head; `raw` ends with its empty line. Raises MalformedMessage."""
-    start_line, fields = _split(raw)
-    match = _REQUEST_LINE.fullmatch(start_line)
+    match = _REQUEST_LINE.match(raw)
     if not match:
         raise MalformedMessage("the request line is not METHOD TARGET HTTP/1.1")
     method, target, version = match.groups()
@@ -133,42 +258,40 @@ def parse_request_head(raw: bytes) -> RequestHead:
         raise MalformedMessage("only HTTP/1.1 and HTTP/1.0 are spoken here", status=505)
     if method == b"CONNECT":
         raise MalformedMessage("CONNECT is not offered: this is no forward proxy", status=501)
-    _judge(httptools.HttpRequestParser(_NoCallbacks()), b"POST / HTTP/1.1", start_line, raw)
-    framing, named = _framing(fields)
+    end = match.end() - 2
+    _judge(httptools.HttpRequestParser(_NO_CALLBACKS), b"POST / HTTP/1.1" + raw[end:])
+    framing, named, forwarded = _read_telling_lines(_TELLING_IN_REQUEST, raw, end)
     http_1_0 = version == b"HTTP/1.0"
     if http_1_0 and framing == CHUNKED:
         raise MalformedMessage("HTTP/1.0 has no Transfer-Encoding")
     return RequestHead(
-        start_line=start_line,
-        fields=fields,
-        framing=0 if framing is None else framing,
-        keep_alive=_keeps_alive(named, http_1_0),
-        named=named,
-        method=method,
-        target=target,
-        http_1_0=http_1_0,
+        raw,
+        raw[:end],
+        framing or 0,
+        _keeps_alive(named, http_1_0),
+        named,
+        forwarded,
+        method,
+        target,
+        http_1_0,
     )
 
 
 def parse_response_head(raw: bytes, *, to_head: bool = False) -> ResponseHead:
     """Read a response's head; `to_head`: it answers a HEAD. Raises MalformedMessage."""
-    start_line, fields = _split(raw)
-    match = _STATUS_LINE.fullmatch(start_line)
+    match = _STATUS_LINE.match(raw)
     if not match:
         raise MalformedMessage("the status line is not HTTP/1.1 STATUS REASON")
+    end = match.end() - 2
+    _judge(httptools.HttpResponseParser(_NO_CALLBACKS), b"HTTP/1.1 200 OK" + raw[end:])
+    framing, named, forwarded = _read_telling_lines(_TELLING_IN_RESPONSE, raw, end)
     status = int(match[2])
-    _judge(httptools.HttpResponseParser(_NoCallbacks()), b"HTTP/1.1 200 OK", start_line, raw)
-    framing, named = _framing(fields)
     if to_head or status < 200 or status in (204, 304):
         framing = 0
-    return ResponseHead(
-        start_line=start_line,
-        fields=fields,
-        framing=UNTIL_CLOSE if framing is None else framing,
-        keep_alive=_keeps_alive(named, match[1] == b"0"),
-        named=named,
-        status=status,
-    )
+    elif framing is None:
+        framing = UNTIL_CLOSE
+    keep_alive = _keeps_alive(named, match[1] == b"0")
+    return ResponseHead(raw, raw[:end], framing, keep_alive, named, forwarded, status)
 
 
 def find_head_end(data: bytes, sought: int = 0) -> int:
@@ -193,77 +316,61 @@ class _NoCallbacks:
     __slots__ = ()
 
 
-def _split(raw: bytes) -> tuple[bytes, Fields]:
-    start_line, *lines = raw[:-4].split(b"\r\n")
-    return start_line, tuple((line.partition(b":")[0].lower(), line) for line in lines)
+_NO_CALLBACKS: Final = _NoCallbacks()
 
 
-def _values(fields: Fields, name: bytes) -> Iterator[bytes]:
-    return (_value(line) for field, line in fields if field == name)
-
-
-def _value(line: bytes) -> bytes:
-    return line.partition(b":")[2].strip(b" \t")
-
-
-def _kept(
-    fields: Fields,
-    named: frozenset[bytes],
-    dropped_starts: tuple[bytes, ...],
-    content_length: int | None,
-    drop: Sequence[bytes],
-) -> list[bytes]:
-    dropped = _HOP_BY_HOP
-    if named or drop or content_length is not None:
-        dropped = _HOP_BY_HOP.union(named - _ESSENTIAL, drop)
-        if content_length is not None:
-            dropped |= _FRAMING
-    return [
-        line for name, line in fields if name not in dropped and not name.startswith(dropped_starts)
-    ]
-
-
-def _written(
-    start_line: bytes, fields: list[bytes], content_length: int | None, add: Sequence[bytes]
-) -> bytes:
-    length = () if content_length is None else (b"Content-Length: %d" % content_length,)
-    return b"\r\n".join((start_line, *fields, *length, *add, b"\r\n"))
-
-
-def _judge(
-    parser: httptools.HttpRequestParser | httptools.HttpResponseParser,
-    stand_in: bytes,
-    start_line: bytes,
-    raw: bytes,
-) -> None:
+def _judge(parser: httptools.HttpRequestParser | httptools.HttpResponseParser, raw: bytes) -> None:
+    """`raw` has a start line that is beyond doubt; raises MalformedMessage for what follows it."""
     try:
-        parser.feed_data(stand_in + raw[len(start_line) :])
+        parser.feed_data(raw)
     except httptools.HttpParserUpgrade:
         pass  # Upgrade is dropped on the way, so this is an ordinary message
     except httptools.HttpParserError as error:
         raise MalformedMessage(f"the head is malformed: {error}") from None
 
 
-def _framing(fields: Fields) -> tuple[int | None, frozenset[bytes]]:
-    """Length, CHUNKED or None; and the names that Connection lists. llhttp judged before."""
+def _read_telling_lines(
+    telling: re.Pattern[bytes], raw: bytes, start: int
+) -> tuple[int | None, frozenset[bytes], bytes | None]:
+    """Read the lines behind `start`, which llhttp has judged.
+
+    Returns the framing (None where the message does not say), the names that Connection lists,
+    and the head without the lines that are dropped, if it is as easily said.
+    """
+    lowered = raw.lower()
+    # Most heads have no such line, or Content-Length alone.
+    found = telling.findall(lowered, start)
+    if not found:
+        return None, _NO_NAMES, raw
+    if len(found) == 1 and found[0][0] == b"content-length":
+        return int(found[0][1]), _NO_NAMES, raw
     framing: int | None = None
-    named: frozenset[bytes] = frozenset()
-    for name, line in fields:
-        if name not in _READ:
-            continue
+    named = _NO_NAMES
+    pieces: list[bytes] = []
+    behind = 0
+    for line in telling.finditer(lowered, start):
+        name, value = line.groups()
         if name == b"content-length":
-            framing = int(_value(line))
-        elif name == b"connection":
-            named |= frozenset(_tokens(line))
-        else:
-            if _value(line).lower() != b"chunked":
+            framing = int(value)
+            continue
+        if name == b"transfer-encoding":
+            if value.strip(b" \t") != b"chunked":
                 raise MalformedMessage("only Transfer-Encoding: chunked is known", status=501)
             framing = CHUNKED
-    return framing, named
+            continue
+        if name == b"connection":
+            named |= {token.strip(b" \t") for token in value.split(b",")}
+        pieces.append(raw[behind : line.start()])
+        behind = line.end()
+    if not behind:
+        return framing, named, raw
+    if not named <= _SIMPLY_NAMED:
+        return framing, named, None
+    return framing, named, b"".join((*pieces, raw[behind:]))
 
 
-def _tokens(line: bytes) -> Iterator[bytes]:
-    return (token.strip(b" \t").lower() for token in _value(line).split(b","))
+def _value(line: bytes) -> bytes:
+    return line.partition(b":")[2].strip(b" \t")
 
 
 def _keeps_alive(named: frozenset[bytes], http_1_0: bool) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import Final
 
 from sidecar.relay.client_connection import ClientConnection
@@ -21,17 +22,31 @@ class Listener:
     """One listening address. The pool is the caller's, who closes it after `stop`."""
 
     def __init__(
-        self, front: Front, pool: UpstreamPool, counts: Counts, *, body_limit: int = BODY_LIMIT
+        self,
+        front: Front,
+        pool: UpstreamPool,
+        counts: Counts,
+        *,
+        body_limit: int = BODY_LIMIT,
+        idle_timeout: float | None = None,
+        forwarded_for: bool = False,
     ) -> None:
-        """To be made within the event loop that it will run in."""
-        self._shared = Shared(front, pool, counts, body_limit)
+        """To be made within the event loop that it will run in; the options as in Shared."""
+        self._shared = Shared(
+            front,
+            pool,
+            counts,
+            body_limit=body_limit,
+            idle_timeout=idle_timeout,
+            forwarded_for=forwarded_for,
+        )
         self._server: asyncio.Server | None = None
         counts.watch_clients(lambda: len(self._shared.connections))
 
-    async def start(self, host: str, port: int) -> int:
+    async def start(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
         """Accept connections; returns the port, which the system chooses for 0. Raises OSError."""
         self._server = await self._shared.loop.create_server(
-            lambda: ClientConnection(self._shared), host, port, backlog=_BACKLOG
+            lambda: ClientConnection(self._shared), host, port, backlog=_BACKLOG, ssl=tls
         )
         return int(self._server.sockets[0].getsockname()[1])
 

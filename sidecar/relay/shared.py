@@ -18,13 +18,26 @@ class Shared:
     """The front, the pool, the counts; the open connections and the running tasks.
 
     `body_limit`: bytes of a taken request's raw body that are held; a larger one is forwarded.
+    `idle_timeout`: seconds after which an idle client is closed, None for never.
+    `forwarded_for`: whether nodes are told the clients' addresses.
     """
 
-    def __init__(self, front: Front, pool: UpstreamPool, counts: Counts, body_limit: int) -> None:
+    def __init__(
+        self,
+        front: Front,
+        pool: UpstreamPool,
+        counts: Counts,
+        *,
+        body_limit: int,
+        idle_timeout: float | None,
+        forwarded_for: bool,
+    ) -> None:
         self.front = front
         self.pool = pool
         self.counts = counts
         self.body_limit = body_limit
+        self.idle_timeout = idle_timeout
+        self.forwarded_for = forwarded_for
         self.loop = asyncio.get_running_loop()
         self.draining = False
         self.connections: set[ClientConnection] = set()

@@ -9,7 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from sidecar.relay.counts import Counts
-from sidecar.relay.upstream_connection import UpstreamConnection
+from sidecar.relay.upstream_connection import TimeLimits, UpstreamConnection
 
 _log: Final = logging.getLogger("sidecar.relay")
 
@@ -27,7 +27,7 @@ class UpstreamNode:
         self,
         url: str,
         ssl_context: ssl.SSLContext | None,
-        connect_timeout_s: float,
+        limits: TimeLimits,
         counts: Counts,
     ) -> None:
         parts = urlsplit(url)
@@ -35,7 +35,7 @@ class UpstreamNode:
         self._host = parts.hostname or ""
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._ssl = ssl_context if parts.scheme == "https" else None
-        self._connect_timeout_s = connect_timeout_s
+        self._limits = limits
         self._counts = counts
         self._connections: set[UpstreamConnection] = set()
         self._idle: list[UpstreamConnection] = []
@@ -71,8 +71,11 @@ class UpstreamNode:
         The while doubles from one second to thirty with each failure in a row.
         """
         loop = asyncio.get_running_loop()
+        if self._pause_s:
+            # One request tries the node; those that come meanwhile go to the others.
+            self._out_until = loop.time() + self._limits.connect
         try:
-            async with asyncio.timeout(self._connect_timeout_s):
+            async with asyncio.timeout(self._limits.connect):
                 _, connection = await loop.create_connection(
                     self._new_connection,
                     self._host,
@@ -105,9 +108,12 @@ class UpstreamNode:
         self._pause_s = min(max(_FIRST_PAUSE_S, 2 * self._pause_s), _LONGEST_PAUSE_S)
         self._out_until = asyncio.get_running_loop().time() + self._pause_s
         self._counts.node_up(self.url, False)
+        # Of a host that vanished they look usable still.
+        for connection in self._idle.copy():
+            connection.close()
 
     def _new_connection(self) -> UpstreamConnection:
-        return UpstreamConnection(self._released, self._lost)
+        return UpstreamConnection(self._released, self._lost, self._limits)
 
     def _released(self, connection: UpstreamConnection) -> None:
         if len(self._idle) < IDLE_LIMIT:

@@ -10,14 +10,17 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Sequence
+from typing import Final
 
 from sidecar.relay.body import unframe
 from sidecar.relay.counts import Counts
-from sidecar.relay.errors import ResponseTooLarge, UpstreamBroken, UpstreamUnavailable
+from sidecar.relay.errors import ResponseTooLarge, UpstreamError, UpstreamUnavailable
 from sidecar.relay.front import Response
 from sidecar.relay.heads import ResponseHead
-from sidecar.relay.upstream_connection import UpstreamConnection
+from sidecar.relay.upstream_connection import TimeLimits, UpstreamConnection
 from sidecar.relay.upstream_node import UpstreamNode
+
+_DEFAULT_LIMITS: Final = TimeLimits()
 
 
 class UpstreamPool:
@@ -29,10 +32,10 @@ class UpstreamPool:
         counts: Counts,
         *,
         ssl_context: ssl.SSLContext | None = None,
-        connect_timeout_s: float = 5.0,
+        limits: TimeLimits = _DEFAULT_LIMITS,
     ) -> None:
         """`urls`: `http://host:port` or `https://...`, which need the `ssl_context`."""
-        self._nodes = [UpstreamNode(url, ssl_context, connect_timeout_s, counts) for url in urls]
+        self._nodes = [UpstreamNode(url, ssl_context, limits, counts) for url in urls]
         self._turn = 0
         counts.watch_upstream(
             lambda: sum(node.busy for node in self._nodes),
@@ -64,7 +67,8 @@ class UpstreamPool:
         `head` as `RequestHead.write_upstream(content_length=len(body))` gives it; `limit` is the
         most bytes of raw body to hold. Cancelling closes the connection.
 
-        Raises UpstreamUnavailable (nothing was sent), UpstreamBroken or ResponseTooLarge.
+        Raises UpstreamUnavailable (nothing was sent), UpstreamBroken, UpstreamTimeout or
+        ResponseTooLarge.
         """
         connection = self.take_idle() or await self.connect()
         collector = _Collector(connection, limit)
@@ -119,7 +123,7 @@ class _Collector:
             content = unframe(b"".join(self._pieces), self._head.framing)
             self.whole.set_result(Response(self._head, content))
 
-    def answer_failed(self, error: UpstreamBroken) -> None:
+    def answer_failed(self, error: UpstreamError) -> None:
         if not self.whole.done():
             self.whole.set_exception(error)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Callable, Sequence
 
@@ -41,18 +42,22 @@ class Readiness:
             if account.username is not None and account.password is not None
             else {}
         )
-        states = {}
-        async with ClientSession(
-            timeout=ClientTimeout(total=PROBE_SECONDS), headers=fields, trust_env=False
-        ) as session:
-            for url in urls:
-                try:
-                    async with session.get(url + "/", ssl=self._tls or True) as answer:
-                        # A 401 is an answer: the sidecar needs no account to relay.
-                        states[url] = "ok" if answer.status < 500 else f"status {answer.status}"
-                except (ClientError, TimeoutError, OSError) as error:
-                    states[url] = f"does not answer ({type(error).__name__})"
-        return states
+        async with (
+            ClientSession(
+                timeout=ClientTimeout(total=PROBE_SECONDS), headers=fields, trust_env=False
+            ) as session,
+            asyncio.TaskGroup() as probes,
+        ):
+            asked = {url: probes.create_task(self._ask(session, url)) for url in urls}
+        return {url: answer.result() for url, answer in asked.items()}
+
+    async def _ask(self, session: ClientSession, url: str) -> str:
+        try:
+            async with session.get(url + "/", ssl=self._tls or True) as answer:
+                # A 401 is an answer: the sidecar needs no account to relay.
+                return "ok" if answer.status < 500 else f"status {answer.status}"
+        except (ClientError, TimeoutError, OSError) as error:
+            return f"does not answer ({type(error).__name__})"
 
 
 def add_health_routes(app: web.Application, readiness: Readiness, metrics: Metrics) -> None:

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.nodes.java import choose_jdk, find_jdks
+from tests.nodes.java import Jdk, choose_jdk, find_jdks
 from tests.nodes.maven import resolve_class_path
 from tests.nodes.process import START_SECONDS, NodeProcess, start_process
 
@@ -63,14 +63,19 @@ def start_node(release: Release, folder: Path) -> Node:
     node does not start.
     """
     name = f"OpenSearch {release.version}"
+    jdk, class_path = find_programs(release)
+    process = start_process(name, jdk, class_path, release.plugins, folder, _wait_until_usable)
+    return Node(release.version, process)
+
+
+def find_programs(release: Release) -> tuple[Jdk, list[Path]]:
+    """The JDK and the class path of a node; raises `NotInstalled` without Java or Maven."""
     jdk = choose_jdk(find_jdks(os.environ), release.jdks)
     versions = {
         "opensearch.version": release.version,
         "search.pipeline.version": release.search_pipeline,
     }
-    class_path = resolve_class_path(name, _POM, versions, jdk.home)
-    process = start_process(name, jdk, class_path, release.plugins, folder, _wait_until_usable)
-    return Node(release.version, process)
+    return jdk, resolve_class_path(f"OpenSearch {release.version}", _POM, versions, jdk.home)
 
 
 def _wait_until_usable(node: NodeProcess) -> None:

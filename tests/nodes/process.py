@@ -10,25 +10,29 @@ import os
 import select
 import signal
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from tests.nodes.java import Jdk
 
 START_SECONDS = 90
 _STOP_SECONDS = 10
 _LOG_TAIL_CHARACTERS = 4000
+_NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 _SOURCE = Path(__file__).with_name("Node.java")
 
 # The optimising compiler costs a node of a few seconds' life more than it gives: with C1 alone
 # it starts in 4.2 s instead of 5.7 s.
-_JAVA_OPTIONS = ("-Xms512m", "-Xmx512m", "-XX:TieredStopAtLevel=1")
+_JAVA_OPTIONS = ("-XX:TieredStopAtLevel=1",)
+_HEAP_MB = 512
 
 
 class NodeProcess:
     """A running node; `start_process` makes it, `stop` ends it."""
 
-    def __init__(self, address: str, log: Path, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, addresses: str, log: Path, process: subprocess.Popen[bytes]) -> None:
+        address, self.transport_address = addresses.split(" ")
         host, _, port = address.rpartition(":")
         self.host = host
         self.port = int(port)
@@ -40,6 +44,11 @@ class NodeProcess:
         """End the process and wait for it; may be called again."""
         _stop(self._process)
 
+    def kill(self) -> None:
+        """End the process as a crash does (SIGKILL) and wait for it."""
+        self._process.kill()
+        _stop(self._process)
+
 
 def start_process(
     name: str,
@@ -48,18 +57,22 @@ def start_process(
     plugins: Iterable[str],
     folder: Path,
     wait_until_usable: Callable[[NodeProcess], None],
+    settings: Mapping[str, str] = _NO_SETTINGS,
+    heap_mb: int = _HEAP_MB,
 ) -> NodeProcess:
     """Start a node with its data and log in `folder`, and return when it is usable.
 
     `name` is the product and its release, for messages. `plugins` are class names to be found on
-    the class path, beside those that the runner loads by itself.
+    the class path, beside those that the runner loads by itself; `settings` replace Node.java's.
     Raises RuntimeError with the log's end where the node does not start.
     """
     log = folder / "node.log"
     jars = ":".join(map(str, class_path))
+    java = [jdk.java, f"-Xms{heap_mb}m", f"-Xmx{heap_mb}m", *_JAVA_OPTIONS, "-cp", jars, _SOURCE]
+    further = [f"{setting}={value}" for setting, value in settings.items()]
     with log.open("wb") as log_file:
         process = subprocess.Popen(
-            [jdk.java, *_JAVA_OPTIONS, "-cp", jars, _SOURCE, folder, ",".join(plugins)],
+            [*java, folder, ",".join(plugins), *further],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log_file,
@@ -67,7 +80,7 @@ def start_process(
             start_new_session=True,
         )
     try:
-        node = NodeProcess(_read_address(process), log, process)
+        node = NodeProcess(_read_addresses(process), log, process)
         wait_until_usable(node)
     except BaseException as error:
         _stop(process)
@@ -80,16 +93,16 @@ def start_process(
     return node
 
 
-def _read_address(process: subprocess.Popen[bytes]) -> str:
-    """Wait for the one line that Node.java prints: the address it listens on."""
+def _read_addresses(process: subprocess.Popen[bytes]) -> str:
+    """Wait for the one line that Node.java prints: the two addresses it listens on."""
     assert process.stdout is not None
     readable, _, _ = select.select([process.stdout], [], [], START_SECONDS)
     if not readable:
         raise TimeoutError(f"no address after {START_SECONDS} s")
-    address = process.stdout.readline().decode().strip()
-    if not address:
+    addresses = process.stdout.readline().decode().strip()
+    if not addresses:
         raise ChildProcessError("it ended")
-    return address
+    return addresses
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -209,6 +209,64 @@ def test_half_an_account(folder: Path) -> None:
     ]
 
 
+TLS_KEYS = ("listen_tls", "api_tls")
+
+
+@pytest.mark.parametrize("key", TLS_KEYS)
+def test_certificate_and_key_are_tried(folder: Path, certificates: Path, key: str) -> None:
+    for name in ("server.pem", "server.key", "other.key"):
+        (folder / name).write_bytes((certificates / name).read_bytes())
+    files = "{certificate: server.pem, key: server.key}"
+    change(folder, "routes:", f"{key}: {files}\nroutes:")
+    assert getattr(read_config(folder / "sidecar.yaml", {}).main, key).key == "server.key"
+    change(folder, "server.key", "other.key")
+    assert mistakes(folder) == [
+        f"sidecar.yaml:4: {key}.key: {folder}/other.key is not the key of {folder}/server.pem"
+    ]
+    change(folder, "certificate: server.pem", "\n  certificate: missing.pem")
+    assert mistakes(folder) == [
+        f"sidecar.yaml:5: {key}.certificate: {folder}/missing.pem is not a readable PEM file: "
+        "No such file or directory"
+    ]
+
+
+@pytest.mark.parametrize("key", TLS_KEYS)
+def test_half_a_certificate(folder: Path, key: str) -> None:
+    change(folder, "routes:", f"{key}: {{certificate: server.pem, kee: x}}\nroutes:")
+    assert mistakes(folder) == [
+        f"sidecar.yaml:4: {key}.kee: unknown key; did you mean key?",
+        f"sidecar.yaml:4: {key}.key: is required",
+    ]
+
+
+def test_an_authority_that_cannot_be_read(folder: Path) -> None:
+    change(folder, "http://", "https://")
+    change(folder, '"]}', '"], tls: {ca: ca.pem}}')
+    assert mistakes(folder) == [
+        f"sidecar.yaml:1: upstream.tls.ca: {folder}/ca.pem is not a readable PEM file: "
+        "No such file or directory"
+    ]
+
+
+def test_an_address_to_publish(folder: Path) -> None:
+    assert read_config(folder / "sidecar.yaml", {}).main.rewrite_publish_address is None
+    change(folder, "routes:", "rewrite_publish_address: search.example:9201\nroutes:")
+    main = read_config(folder / "sidecar.yaml", {}).main
+    assert main.rewrite_publish_address == Address("search.example", 9201)
+    change(folder, ":9201", ":0")
+    assert mistakes(folder) == [
+        "sidecar.yaml:4: rewrite_publish_address: "
+        "port 0 is no address that a client could connect to"
+    ]
+
+
+def test_time_outs_are_milliseconds(folder: Path) -> None:
+    change(folder, '"]}', '"], read_timeout_ms: 30s, idle_timeout_ms: -1}')
+    (idle, read) = mistakes(folder)
+    assert idle.startswith("sidecar.yaml:1: upstream.idle_timeout_ms: should be greater than")
+    assert read.startswith("sidecar.yaml:1: upstream.read_timeout_ms: should be a valid integer")
+
+
 def test_variables_come_from_the_environment_or_their_default(folder: Path) -> None:
     change(folder, "http://127.0.0.1:9200", "${URL:-http://h:1}")
     change(folder, '"]}', '"], username: "${WHO}", password: "a$$${SECRET}"}')

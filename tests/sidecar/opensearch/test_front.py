@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,8 @@ from pipelines.plan import Plan
 from sidecar.config import Config, MainFile
 from sidecar.metrics import Metrics
 from sidecar.opensearch.front import SearchFront
+from sidecar.opensearch.plugin_ext import PLUGIN_PLAN
+from sidecar.opensearch.plugin_settings_file import PluginSettingsFile
 from sidecar.relay.front import Answer, Forward, Request, Response
 from sidecar.relay.heads import RequestHead, parse_request_head
 
@@ -17,6 +21,7 @@ PLAN = {"document": {"body": "t"}, "stages": [{"model": "m"}]}
 PLANS = {
     "shop": Plan.model_validate(PLAN),
     "rendered": Plan.model_validate({**PLAN, "templates": True}),
+    PLUGIN_PLAN: Plan.model_validate({**PLAN, "templates": True}),
 }
 
 
@@ -101,3 +106,38 @@ async def test_while_models_are_loaded_all_of_them_pass(target: str, body: bytes
     assert answer.add[0].startswith(b"X-Rescore: skipped; reason=starting; plan=rendered")
     labels = {"plan": "rendered", "status": "skipped", "reason": "starting"}
     assert door.metrics.registry.get_sample_value("rescore_searches_total", labels) == 1
+
+
+@pytest.mark.parametrize(
+    ("target", "plan"),
+    [
+        ("/settled/_search", PLUGIN_PLAN),
+        ("/settled/_search/template", PLUGIN_PLAN),
+        ("/settled/_msearch", PLUGIN_PLAN),
+        ("/products/_search", "shop"),
+        ("/products,settled/_search", None),
+        ("/settle*/_search", None),
+        ("/unfinished/_search", None),
+        ("/settled/_count", None),
+    ],
+)
+async def test_an_index_with_the_plugins_settings_needs_no_route(
+    tmp_path: Path, target: str, plan: str | None
+) -> None:
+    kept = PluginSettingsFile(tmp_path / "settings.json")
+    whole = {"order": 1, "properties.body_field": ("t",)}
+    for index in ("settled", "products"):
+        await kept.store(index, whole)
+    await kept.store("unfinished", {"order": 1})
+    door = replace(front([("products", "shop")]), plugin_settings=kept)
+    assert (door.takes(head(target)) is not None) == (plan is not None)
+    line = f"X-Rescore: skipped; reason=body_too_large; plan={plan}".encode()
+    assert door.too_large(head(target)) == Forward((line,) if plan else ())
+
+
+async def test_an_msearch_is_looked_at_where_some_index_may_be_rescored(tmp_path: Path) -> None:
+    kept = PluginSettingsFile(tmp_path / "settings.json")
+    door = replace(front([]), plugin_settings=kept)
+    assert door.takes(head("/_msearch")) is None
+    await kept.store("settled", {"order": 1, "properties.body_field": ("t",)})
+    assert door.takes(head("/_msearch")) is not None

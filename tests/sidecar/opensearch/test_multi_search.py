@@ -16,6 +16,7 @@ from pipelines.scoring import Scorer
 from sidecar.config import Route
 from sidecar.opensearch.multi_search import search_all_and_rescore
 from sidecar.opensearch.outcome import Outcome
+from sidecar.opensearch.routes import find_plan
 from sidecar.opensearch.search import Search
 from sidecar.relay.errors import ResponseTooLarge, UpstreamBroken
 from sidecar.relay.front import Answer, Forward, Request, Response
@@ -70,9 +71,12 @@ BODY = f'{{"index":"a"}}\n{QUERY}\n{{"index":"b"}}\n{QUERY}\n{{"index":"a"}}\n{Q
 async def ask(upstream: Upstream, body: bytes = BODY) -> tuple[Forward | Answer, Sequence[Outcome]]:
     head = b"POST /_msearch HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\n\r\n"
     request = Request(parse_request_head(head), body)
-    return await search_all_and_rescore(
-        request, (), ROUTES, lambda name: Search(name, PLAN, upstream, scorer)
-    )
+
+    def search_of(names: Sequence[str]) -> Search | None:
+        plan_name = find_plan(names, ROUTES)
+        return Search(plan_name, PLAN, upstream, scorer) if plan_name else None
+
+    return await search_all_and_rescore(request, (), search_of)
 
 
 def response(ids: str, **others: Any) -> dict[str, Any]:

@@ -138,6 +138,30 @@ async def test_the_deadline_holds_for_the_fetching_too() -> None:
     assert ids(answer) == ["0", "1"]
 
 
+@pytest.mark.parametrize(
+    ("body", "start"),
+    [
+        ({"timed_out": False, "_shards": {"failed": 0}}, 0),
+        ({"timed_out": False, "_shards": {"failed": 0}, "hits": {"max_score": None}}, 0),
+        (found(None, None, None), 3),
+    ],
+    ids=["no hits", "no hits but their number", "no hits on this page"],
+)
+async def test_a_filter_takes_empty_hits_away(body: dict[str, Any], start: int) -> None:
+    request = asked({"query": MATCH, "from": start})
+    target = b"/i/_search?filter_path=_shards,timed_out,hits"
+    filtered = Request(request.head._replace(target=target), request.body)
+    answer, outcome = await search_and_rescore(filtered, search(Scripted(response(body))))
+    assert (outcome.status, outcome.reason) == ("skipped", "no_hits")
+    assert isinstance(answer, Forward)
+
+
+async def test_without_a_filter_hits_cannot_be_missing() -> None:
+    upstream = Scripted(response({"timed_out": False, "_shards": {"failed": 0}}))
+    _, outcome = await search_and_rescore(asked({"query": MATCH}), search(upstream))
+    assert (outcome.status, outcome.reason) == ("failed", "unreadable")
+
+
 async def test_the_plugins_section_is_cut_and_takes_the_plugins_plan() -> None:
     body = {"query": {"match": {"text": "red"}}, "ext": SECTION, "size": 2}
     plugin_plan = a_plan(scores="model")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 import uvloop
@@ -33,10 +35,13 @@ async def start_relay(upstream: ScriptedUpstream) -> AsyncIterator[StartRelay]:
     running: list[RunningRelay] = []
 
     async def start(
-        take: Take | None = None, urls: list[str] | None = None, **options: int
+        take: Take | None = None,
+        urls: list[str] | None = None,
+        tls: ssl.SSLContext | None = None,
+        **options: Any,
     ) -> RunningRelay:
         relay = RunningRelay(TestFront(take), urls or [upstream.url], **options)
-        await relay.start()
+        await relay.start(tls)
         running.append(relay)
         return relay
 

@@ -190,3 +190,32 @@ def test_ordinary_lines_are_written_as_they_came(fields: list[tuple[bytes, bytes
     lines = b"".join(name + b":" + value + b"\r\n" for name, value in fields)
     raw = b"GET / HTTP/1.1\r\n" + lines + b"\r\n"
     assert parse_request_head(raw).write_upstream() == raw
+
+
+@given(
+    st.sampled_from([b"HTTP/1.1", b"HTTP/1.0"]),
+    st.lists(
+        st.tuples(
+            st.sampled_from(
+                [b"A", b"Connection", b"CONNECTION", b"Keep-Alive", b"te", b"Tea", b"TE-X"]
+                + [b"Upgrade", b"HTTP2-Settings", b"Proxy-Authorization", b"Proxy", b"Trailer"]
+                + [b"x-rescore", b"X-Rescore-Plan", b"X-Rescored", b"Host", b"Content-Type"]
+            ),
+            st.sampled_from([b"x", b"close", b" Keep-Alive", b"a, host ,TE", b"", b": te: 1"]),
+        ),
+        max_size=6,
+    ),
+    st.sampled_from([b"", b"Content-Length: 7\r\n", b"transfer-ENCODING:  Chunked \r\n"]),
+)
+def test_a_head_written_whole_is_the_one_written_line_by_line(
+    version: bytes, fields: list[tuple[bytes, bytes]], framing: bytes
+) -> None:
+    lines = [name + b":" + value + b"\r\n" for name, value in fields]
+    raw = b"GET / " + version + b"\r\n" + b"".join([*lines[:3], framing, *lines[3:]]) + b"\r\n"
+    with contextlib.suppress(MalformedMessage):
+        head = parse_request_head(raw)
+        assert head.write_upstream() == head._replace().write_upstream()
+        added = head.write_upstream(add=(b"B: 1",))
+        assert added == head._replace().write_upstream(add=(b"B: 1",))
+        expected = {b"": 0, b"C": 7, b"t": CHUNKED}[framing[:1]]
+        assert head.framing == expected

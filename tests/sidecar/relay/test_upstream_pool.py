@@ -128,6 +128,48 @@ async def test_the_pause_of_a_dead_node_doubles_up_to_a_limit(
     assert pauses == [1, 2, 4, 8, 16, 30, 30]
 
 
+async def test_one_request_tries_a_dead_node_while_the_others_go_on(
+    start_relay: StartRelay, upstream: ScriptedUpstream, dead_url: str
+) -> None:
+    relay = await start_relay(urls=[dead_url, upstream.url])
+    dead, alive = relay.pool._nodes
+    with pytest.raises(OSError, match=r"\d"):
+        await dead.connect()
+    dead._out_until = 0  # its pause is over
+    loop = asyncio.get_running_loop()
+    assert relay.pool._in_turn() == [dead, alive]
+    trying = loop.create_task(dead.connect())
+    begun = asyncio.Event()
+    loop.call_soon(begun.set)
+    await begun.wait()
+    assert relay.pool._in_turn() == [alive]
+    await asyncio.wait([trying])
+    assert isinstance(trying.exception(), OSError)
+
+
+async def test_a_node_that_refuses_connections_loses_its_idle_ones(
+    start_relay: StartRelay,
+) -> None:
+    first, second = ScriptedUpstream(), ScriptedUpstream()
+    await first.start()
+    await second.start()
+    relay = await start_relay(urls=[first.url, second.url])
+    clients = [await relay.connect() for _ in range(3)]
+    await clients[0].send(GET)
+    idle = await first.accepted()
+    await idle.expect(GET)
+    await idle.send(OK)
+    await clients[0].expect(OK)
+    first.refuse()
+    with pytest.raises(OSError, match=r"\d"):
+        await relay.pool._nodes[0].connect()
+    await idle.wait_closed()
+    await clients[1].send(GET)
+    assert (await second.accepted()) is not None
+    for server in (first, second):
+        server.stop()
+
+
 async def test_no_node_at_all_is_a_502_and_the_client_may_go_on(
     start_relay: StartRelay, dead_url: str
 ) -> None:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 import struct
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 from sidecar.metrics import Metrics
 from sidecar.relay.counts import Counts
 from sidecar.relay.front import Forward, Take
 from sidecar.relay.heads import RequestHead
 from sidecar.relay.listener import Listener
+from sidecar.relay.upstream_connection import TimeLimits
 from sidecar.relay.upstream_pool import UpstreamPool
 
 PATIENCE_S = 10
 """How long a test waits for bytes before it fails."""
+
+_NO_LIMITS = TimeLimits()
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
@@ -63,6 +67,9 @@ class Wire:
         """Leave what comes in where it is, as a slow program does."""
         cast(asyncio.Transport, self.writer.transport).pause_reading()
 
+    def read_on(self) -> None:
+        cast(asyncio.Transport, self.writer.transport).resume_reading()
+
     def close(self) -> None:
         self.writer.close()
 
@@ -97,9 +104,13 @@ class ScriptedUpstream:
     def none_waits(self) -> bool:
         return self._accepted.empty()
 
-    def stop(self) -> None:
+    def refuse(self) -> None:
+        """Accept no more connections, and keep those that are open."""
         assert self._server is not None
         self._server.close()
+
+    def stop(self) -> None:
+        self.refuse()
         for wire in self.wires:
             wire.close()
 
@@ -129,20 +140,30 @@ class TestFront:
 class RunningRelay:
     """A listener and its pool, with the counts they make."""
 
-    def __init__(self, front: TestFront, urls: list[str], **options: int) -> None:
+    def __init__(
+        self,
+        front: TestFront,
+        urls: list[str],
+        limits: TimeLimits = _NO_LIMITS,
+        **options: Any,
+    ) -> None:
         self.metrics = Metrics()
         self.front = front
         counts = Counts(self.metrics)
-        self.pool = UpstreamPool(urls, counts)
+        self.pool = UpstreamPool(urls, counts, limits=limits)
         self.listener = Listener(front, self.pool, counts, **options)
         self.port = 0
         self._wires: list[Wire] = []
 
-    async def start(self) -> None:
-        self.port = await self.listener.start("127.0.0.1", 0)
+    async def start(self, tls: ssl.SSLContext | None = None) -> None:
+        self.port = await self.listener.start("127.0.0.1", 0, tls)
 
-    async def connect(self) -> Wire:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 21)
+    async def connect(self, tls: ssl.SSLContext | None = None) -> Wire:
+        """A client's connection; with `tls`, to `localhost`."""
+        host = "localhost" if tls else None
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", self.port, limit=1 << 21, ssl=tls, server_hostname=host
+        )
         self._wires.append(wire := Wire(reader, writer))
         return wire
 

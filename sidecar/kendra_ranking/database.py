@@ -1,0 +1,113 @@
+"""The SQLite file of plans, tags and client tokens: opened once, used by one thread.
+
+Several processes may share the file. A write has reached the disk before it is answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_VERSION = 1
+_WAIT_SECONDS = 10.0
+
+# A tag's key counts whatever its case, so `folded` is what identifies it. A plan in transition
+# is what it says until `settled_at`, then ACTIVE, or gone.
+_SCHEMA = """
+CREATE TABLE plans (
+    id TEXT PRIMARY KEY, arn TEXT NOT NULL UNIQUE, name TEXT NOT NULL, description TEXT NOT NULL,
+    units INTEGER NOT NULL, created_at REAL NOT NULL, updated_at REAL NOT NULL,
+    transition TEXT NOT NULL, settled_at REAL NOT NULL
+) STRICT;
+CREATE INDEX plans_in_order ON plans (created_at, id);
+CREATE TABLE tags (
+    plan_id TEXT NOT NULL REFERENCES plans (id) ON DELETE CASCADE,
+    folded TEXT NOT NULL, key TEXT NOT NULL, value TEXT NOT NULL,
+    PRIMARY KEY (plan_id, folded)
+) STRICT;
+CREATE TABLE client_tokens (
+    token TEXT PRIMARY KEY, parameters TEXT NOT NULL, id TEXT NOT NULL, arn TEXT NOT NULL,
+    created_at REAL NOT NULL
+) STRICT;
+CREATE TABLE page_key (key BLOB NOT NULL) STRICT;
+"""
+
+
+class BadStore(Exception):
+    """The file cannot be used; the message says why and what to do."""
+
+
+class Database:
+    """One connection to the file, and the thread that uses it."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, or make it. Blocks; raises BadStore."""
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="kendra-ranking-store")
+        try:
+            self._connection = self._thread.submit(_open, path).result()
+        except (sqlite3.Error, OSError) as error:
+            self._thread.shutdown()
+            raise BadStore(
+                f"cannot use {path} for rescore execution plans ({error}); it must be a file that "
+                "the sidecar may write, and made by it"
+            ) from None
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a function that only reads."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._thread, work, self._connection
+        )
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a function in a transaction, which is on the disk when this returns.
+
+        What the function raises undoes all of it.
+        """
+
+        def transact() -> T:
+            # At once, so that what the function reads cannot change before it writes.
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                result = work(self._connection)
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+            return result
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, transact)
+
+    def close(self) -> None:
+        """Close the file after the work in hand. Blocks."""
+        self._thread.submit(self._connection.close).result()
+        self._thread.shutdown()
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(path, timeout=_WAIT_SECONDS, isolation_level=None)
+    try:
+        # FULL: each commit is synced. WAL's default of NORMAL would lose the latest on a crash.
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+        connection.execute("BEGIN IMMEDIATE")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            for statement in filter(str.strip, _SCHEMA.split(";")):
+                connection.execute(statement)
+            connection.execute("INSERT INTO page_key VALUES (?)", (secrets.token_bytes(32),))
+            connection.execute(f"PRAGMA user_version = {_VERSION}")
+        elif version != _VERSION:
+            raise sqlite3.DatabaseError(f"it is of version {version}, not {_VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.close()
+        raise
+    return connection

@@ -1,0 +1,19 @@
+"""TCP keep-alive: how a peer that vanished without a word is noticed."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Final
+
+# The system's own idle time is two hours, which a search in flight would wait for its dead host.
+_PROBES: Final = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 6))
+
+
+def keep_alive(transport: asyncio.BaseTransport) -> None:
+    """Have the system probe the peer after 60 s without traffic, and give it up after 60 more."""
+    sock = transport.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _PROBES:
+        if option := getattr(socket, name, None):
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -1,0 +1,18 @@
+"""Jina's rerank API: the answer's form; vLLM's answers have the same members.
+
+Source: Jina AI's API reference, POST /v1/rerank.
+"""
+
+from __future__ import annotations
+
+from sidecar.rerank.answer import RerankAnswer
+
+
+def write_jina(answer: RerankAnswer) -> dict[str, object]:
+    """The members of an answer; a document comes back as an object with `text`."""
+    return {
+        "model": answer.model,
+        "object": "list",
+        "usage": {"total_tokens": answer.tokens, "prompt_tokens": answer.tokens},
+        "results": answer.results(answer.as_object),
+    }

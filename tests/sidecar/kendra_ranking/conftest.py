@@ -1,0 +1,27 @@
+"""The door with the fake model: one that all tests of a module share, and ones with settings."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.sidecar.kendra_ranking.serving import Serve, Served, serving
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with serving(tmp_path_factory.mktemp("door")) as served:
+        yield served
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Starts a door with settings of its own, which ends with the test."""
+    with ExitStack() as running:
+
+        def start(**settings: Any) -> Served:
+            return running.enter_context(serving(tmp_path, **settings))
+
+        yield start
