@@ -156,7 +156,7 @@ class PluginSettingsFront:
                 await self._kept.store(name, values)
             except OSError as error:
                 _log.error(
-                    "the plugin settings of %s are not in the file and will be lost: %s",
+                    "the plugin settings of %s are not in the file and end with this process: %s",
                     name,
                     error.strerror or error,
                 )
@@ -177,7 +177,7 @@ class PluginSettingsFront:
         try:
             response = await self._upstream.exchange(written, limit=_ANSWER_LIMIT)
             return response.head.status == 200 and list(json.loads(response.body)) == [name]
-        except (UpstreamError, ValueError):
+        except (UpstreamError, ValueError, TypeError):
             return False
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -168,6 +169,7 @@ async def test_a_change_is_merged_and_a_new_index_starts_anew(kept: PluginSettin
         response(404, b'{"status":404}'),
         response(403, b'{"status":403}'),
         response(200, b"docs:"),
+        response(200, b"5"),
         UpstreamBroken("lost"),
     ],
 )
@@ -314,3 +316,30 @@ async def test_requests_for_one_index_follow_one_another(kept: PluginSettingsFil
     assert (status(first.result()), status(second.result())) == (200, 400)
     assert len(cluster.sent) == 2
     assert kept.values("docs") == WHOLE
+
+
+async def test_the_log_names_settings_and_no_values(
+    kept: PluginSettingsFile, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    front = PluginSettingsFront(Nobody(), Cluster(OK, OK), kept)
+    await answered(front, request("PUT", "/docs", BODY))
+    await answered(front, request("PUT", "/more", BODY.replace(": 1,", ": 7,")))
+    assert [record.getMessage() for record in caplog.records] == [
+        "index docs has plugin settings: order, properties.body_field",
+        "index more has plugin settings: order, properties.body_field; "
+        "not rescored without order 1 and a body_field",
+    ]
+
+
+async def test_a_file_that_cannot_be_written_is_no_failed_request(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = PluginSettingsFile(tmp_path / "gone" / "settings.json")
+    front = PluginSettingsFront(Nobody(), Cluster(OK), kept)
+    assert status(await answered(front, request("PUT", "/docs", BODY))) == 200
+    assert kept.values("docs") == WHOLE
+    assert caplog.messages == [
+        "the plugin settings of docs are not in the file and end with this process: "
+        "No such file or directory"
+    ]
