@@ -210,14 +210,15 @@ def _explain(error: RescoreError) -> AwsError:
 
 
 def _add_text(group: GroupToScore, document: Mapping[str, Any]) -> None:
-    title = _clean(document.get("Title", ""))
-    body = _clean(document.get("Body", ""))
     title_tokens = document.get("TokenizedTitle", ())[:TITLE_TOKENS]
     body_tokens = document.get("TokenizedBody", ())[:BODY_TOKENS]
-    if body:
-        group.plain.append((title or " ".join(title_tokens), body))
-    elif body_tokens or title_tokens:
-        group.whole.append(" ".join([title, *title_tokens, *body_tokens]).strip())
+    title = _clean(document["Title"]) if "Title" in document else " ".join(title_tokens)
+    if "Body" in document:
+        group.plain.append((title, _clean(document["Body"])))
+    elif body_tokens:
+        group.whole.append(" ".join([title, *body_tokens] if title else body_tokens))
+    elif title_tokens:
+        group.whole.append(title)
     elif title:
         # Alone it is the body: some ways to cut give nothing for a document without one.
         group.plain.append(("", title))

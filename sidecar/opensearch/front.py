@@ -166,7 +166,8 @@ class SearchFront:
         if outcome.scored:
             self.metrics.hits_scored.labels(outcome.plan).inc(outcome.scored)
             self.metrics.rescore_seconds.labels(outcome.plan).observe(outcome.ms / 1000)
-        if outcome.status == "failed":
+        if outcome.status == "failed" and outcome.reason != "upstream_status":
             _log.warning("plan %s: not rescored, reason %s", outcome.plan, outcome.reason)
-        elif outcome.status == "skipped":
-            _log.debug("plan %s: skipped, reason %s", outcome.plan, outcome.reason)
+        elif outcome.reason is not None:
+            # Most refusals are of the request itself: the client's business, not the operator's.
+            _log.debug("plan %s: %s, reason %s", outcome.plan, outcome.status, outcome.reason)
