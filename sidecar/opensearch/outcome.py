@@ -31,7 +31,7 @@ REASONS: Mapping[str, str] = MappingProxyType(
         "deadline": "The deadline came before all hits were scored (or before any).",
         # failed: the request was sent again as it came
         "upstream": "OpenSearch could not be reached, or its answer broke off.",
-        "upstream_status": "OpenSearch refused the widened search; mostly the search itself is wrong.",
+        "upstream_status": "OpenSearch refused the widened search; mostly it is wrong by itself.",
         "render": "OpenSearch did not render the template.",
         "shard_failures": "Shards failed on the widened search.",
         "too_large": "The widened answer is too large to be held in memory.",
