@@ -163,7 +163,8 @@ def serving(
     async def start() -> tuple[web.AppRunner, int]:
         app = web.Application()
         add_root_route(app, [api.service])
-        runner = web.AppRunner(app, access_log=None)
+        # Else the end waits ten seconds for the rest of a body whose sender is gone.
+        runner = web.AppRunner(app, access_log=None, lingering_time=0.5)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         await api.start()
