@@ -16,7 +16,7 @@ from aiohttp import web
 from sidecar import config_kendra_ranking, config_rerank
 from sidecar.config import Address, Config
 from sidecar.document_scoring import DocumentScoring
-from sidecar.kendra_ranking.database import BadStore, Database
+from sidecar.kendra_ranking.database import Database
 from sidecar.kendra_ranking.handlers import build_kendra_ranking
 from sidecar.metrics import Metrics
 from sidecar.rerank.door import add_rerank_routes, build_rerank_door, rerank_root_services
@@ -96,20 +96,11 @@ class ApiListener:
         plan = plans.get(settings.plan) or plans.get("fused") or plans[min(plans)]
         if self._must_stay_hidden("kendra_ranking", config_kendra_ranking.needs_loopback(settings)):
             return []
-        try:
-            door, self._database = await asyncio.to_thread(
-                build_kendra_ranking,
-                settings,
-                plan,
-                self._scoring,
-                self._folder,
-                self._metrics,
-            )
-        except BadStore as error:
-            if self._config.main.apis.asks_for("kendra_ranking"):
-                raise
-            _log.warning("the kendra-ranking API is not served: %s", error)
-            return []
+        door, self._database = build_kendra_ranking(
+            settings, plan, self._scoring, self._folder, self._metrics
+        )
+        if self._config.main.apis.asks_for("kendra_ranking"):
+            await asyncio.to_thread(self._database.open)
         await door.start()
         return [door.service]
 

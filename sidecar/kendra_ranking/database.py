@@ -45,49 +45,63 @@ class BadStore(Exception):
 
 
 class Database:
-    """One connection to the file, and the thread that uses it."""
+    """One connection to the file, and the thread that uses it.
+
+    The file is opened, or made, when it is first used: a sidecar whose service nobody calls
+    leaves none behind.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Open the file, or make it. Blocks; raises BadStore."""
+        self._path = path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kendra-ranking-store")
-        try:
-            self._connection = self._thread.submit(_open, path).result()
-        except (sqlite3.Error, OSError) as error:
-            self._thread.shutdown()
-            raise BadStore(
-                f"cannot use {path} for rescore execution plans ({error}); it must be a file that "
-                "the sidecar may write, and made by it"
-            ) from None
+        self._connection: sqlite3.Connection | None = None  # the thread's own
+
+    def open(self) -> None:
+        """Open the file now, or make it. Blocks; raises BadStore."""
+        self._thread.submit(self._connect).result()
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a function that only reads."""
+        """Run a function that only reads. Raises BadStore when the file cannot be opened."""
         return await asyncio.get_running_loop().run_in_executor(
-            self._thread, work, self._connection
+            self._thread, lambda: work(self._connect())
         )
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run a function in a transaction, which is on the disk when this returns.
 
-        What the function raises undoes all of it.
+        What the function raises undoes all of it. Raises BadStore when the file cannot be opened.
         """
 
         def transact() -> T:
+            connection = self._connect()
             # At once, so that what the function reads cannot change before it writes.
-            self._connection.execute("BEGIN IMMEDIATE")
+            connection.execute("BEGIN IMMEDIATE")
             try:
-                result = work(self._connection)
+                result = work(connection)
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
+            connection.execute("COMMIT")
             return result
 
         return await asyncio.get_running_loop().run_in_executor(self._thread, transact)
 
     def close(self) -> None:
         """Close the file after the work in hand. Blocks."""
-        self._thread.submit(self._connection.close).result()
+        if self._connection is not None:
+            self._thread.submit(self._connection.close).result()
         self._thread.shutdown()
+
+    def _connect(self) -> sqlite3.Connection:
+        if self._connection is None:
+            try:
+                self._connection = _open(self._path)
+            except (sqlite3.Error, OSError) as error:
+                raise BadStore(
+                    f"cannot use {self._path} for rescore execution plans ({error}); it must be a "
+                    "file that the sidecar may write, and made by it"
+                ) from None
+        return self._connection
 
 
 def _open(path: Path) -> sqlite3.Connection:

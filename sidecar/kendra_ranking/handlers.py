@@ -197,9 +197,9 @@ def build_kendra_ranking(
     folder: Path,
     metrics: Metrics,
 ) -> tuple[KendraRankingApi, Database]:
-    """Open the store beside the configuration and put the door before it.
+    """Put the door before the store, which lies in `folder`.
 
-    Blocks; raises BadStore. Await the door's `start` once, and close the database at the end.
+    Await the door's `start` once, and close the database at the end.
     """
     database = Database(folder / settings.store)
     return KendraRankingApi(settings, plan, scoring, database, metrics), database

@@ -137,7 +137,7 @@ def test_a_file_of_something_else_is_refused_with_its_path(tmp_path: Path) -> No
     path = tmp_path / "notes.txt"
     path.write_text("not a database, and long enough to be sure of it\n" * 50)
     with pytest.raises(BadStore, match=r"notes\.txt.*must be a file"):
-        Database(path)
+        Database(path).open()
     assert path.read_text().startswith("not a database")
 
 
@@ -147,9 +147,16 @@ def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
     connection.execute("PRAGMA user_version = 7")
     connection.close()
     with pytest.raises(BadStore, match="version 7"):
-        Database(path)
+        Database(path).open()
 
 
 def test_a_folder_that_is_not_there_is_made(tmp_path: Path) -> None:
-    Database(tmp_path / "a" / "b" / "store.sqlite").close()
+    database = Database(tmp_path / "a" / "b" / "store.sqlite")
+    database.open()
+    database.close()
     assert (tmp_path / "a" / "b" / "store.sqlite").exists()
+
+
+def test_a_store_that_nobody_used_leaves_no_file(tmp_path: Path) -> None:
+    Database(tmp_path / "store.sqlite").close()
+    assert list(tmp_path.iterdir()) == []
