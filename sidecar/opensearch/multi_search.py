@@ -129,7 +129,7 @@ async def _rescore_items(
             plan = one.search.plan.model_copy(update={"deadline_ms": int(left_ms)})
             target = search_target(one.item, read.url)
             page, outcomes[position] = await rescore_answer(
-                answer, one.found, replace(one.search, plan=plan), head._replace(target=target)
+                answer, one.found, replace(one.search, plan=plan), head.replace(target=target)
             )
         else:
             page = await off_loop(len(answer), partial(_cut_page, answer, one.found))

@@ -115,4 +115,4 @@ def _head_of(head: RequestHead, body: bytes) -> RequestHead:
     """The head as it would be had the client sent this body."""
     kept = [field for field in head.fields if field[0] not in _ABOUT_THE_OLD_BODY]
     length = (b"content-length", b"Content-Length: %d" % len(body))
-    return head._replace(fields=(*kept, length), framing=len(body))
+    return head.replace(fields=(*kept, length), framing=len(body))

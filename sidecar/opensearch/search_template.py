@@ -81,7 +81,7 @@ async def _plain_search(request: Request, search: Search) -> Request:
     path, mark, query = head.target.partition(b"?")
     target = path.removesuffix(b"/template") + mark + query
     return Request(
-        head._replace(
+        head.replace(
             start_line=b"POST %s HTTP/1.%d" % (target, 0 if head.http_1_0 else 1),
             method=b"POST",
             target=target,

@@ -162,12 +162,12 @@ class RequestHead(_Head):
             return self
         line = b"X-Forwarded-For: " + b", ".join((*self.get_all(_FORWARDED), address.encode()))
         others = tuple(field for field in self.fields if field[0] != _FORWARDED)
-        head = self._replace(fields=(*others, (_FORWARDED, line)))
+        head = self.replace(fields=(*others, (_FORWARDED, line)))
         # A sender that lists the field in Connection would otherwise stay unnamed.
         head.named = self.named - {_FORWARDED}
         return head
 
-    def _replace(
+    def replace(
         self,
         *,
         start_line: bytes | None = None,

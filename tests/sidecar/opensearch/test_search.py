@@ -150,7 +150,7 @@ async def test_the_deadline_holds_for_the_fetching_too() -> None:
 async def test_a_filter_takes_empty_hits_away(body: dict[str, Any], start: int) -> None:
     request = asked({"query": MATCH, "from": start})
     target = b"/i/_search?filter_path=_shards,timed_out,hits"
-    filtered = Request(request.head._replace(target=target), request.body)
+    filtered = Request(request.head.replace(target=target), request.body)
     answer, outcome = await search_and_rescore(filtered, search(Scripted(response(body))))
     assert (outcome.status, outcome.reason) == ("skipped", "no_hits")
     assert isinstance(answer, Forward)

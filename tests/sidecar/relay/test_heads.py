@@ -214,8 +214,8 @@ def test_a_head_written_whole_is_the_one_written_line_by_line(
     raw = b"GET / " + version + b"\r\n" + b"".join([*lines[:3], framing, *lines[3:]]) + b"\r\n"
     with contextlib.suppress(MalformedMessage):
         head = parse_request_head(raw)
-        assert head.write_upstream() == head._replace().write_upstream()
+        assert head.write_upstream() == head.replace().write_upstream()
         added = head.write_upstream(add=(b"B: 1",))
-        assert added == head._replace().write_upstream(add=(b"B: 1",))
+        assert added == head.replace().write_upstream(add=(b"B: 1",))
         expected = {b"": 0, b"C": 7, b"t": CHUNKED}[framing[:1]]
         assert head.framing == expected
