@@ -84,4 +84,4 @@ def test_a_hidden_field_is_not_read(node: SecureNode, sidecar: Sidecar) -> None:
 
 def test_a_forbidden_index_stays_forbidden(node: SecureNode, sidecar: Sidecar) -> None:
     response, outcome = search(sidecar, node, "bob", "docs1,other1")
-    assert (response.status, outcome) == (403, "failed; reason=upstream_status; plan=open")
+    assert (response.status, outcome) == (403, "skipped; reason=refused; plan=open")
