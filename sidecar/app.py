@@ -33,6 +33,17 @@ class StartError(Exception):
     """The sidecar cannot start; the message says what to change."""
 
 
+class CannotListen(StartError):
+    """An address is taken or not this machine's; `key` is the configuration's for it."""
+
+    def __init__(self, key: str, address: Address, error: OSError) -> None:
+        # asyncio wraps the system's words into its own, which repeat the address.
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        self.key = key
+        self.place = f"cannot listen on {address}: {reason}"
+        super().__init__(f"{self.place}; change {key} in the configuration")
+
+
 class Application:
     """Both listeners and what stands behind them. Belongs to one event loop.
 
@@ -99,12 +110,12 @@ class Application:
         try:
             port = await self._listener.start(*main.listen, self._listen_tls)
         except OSError as error:
-            raise StartError(_cannot_listen("listen", main.listen, error)) from None
+            raise CannotListen("listen", main.listen, error) from None
         self.proxy_address = Address(main.listen.host, port)
         try:
             self.api_address = await self._api.start(main.api, self._api_tls)
         except OSError as error:
-            raise StartError(_cannot_listen("api", main.api, error)) from None
+            raise CannotListen("api", main.api, error) from None
         except BadStore as error:
             raise StartError(f"apis.kendra_ranking.store: {error}") from None
         except UsageFileError as error:
@@ -142,9 +153,3 @@ class Application:
     def _model_states(self) -> dict[str, str]:
         state = "ready" if self._models else "loading"
         return dict.fromkeys(self._config.main.models, state)
-
-
-def _cannot_listen(key: str, address: Address, error: OSError) -> str:
-    # asyncio wraps the system's words into its own, which repeat the address.
-    reason = os.strerror(error.errno) if error.errno else str(error)
-    return f"cannot listen on {address}: {reason}; change {key} in the configuration"

@@ -168,7 +168,7 @@ def demo(once: bool, port: int, api_port: int, opensearch_url: str | None) -> No
 
     Example: sidecar demo --once
     """
-    from sidecar.app import StartError
+    from sidecar.app import CannotListen, StartError
     from sidecar.demo.demo import DemoError, run_demo
     from sidecar.models.loading import ModelLoadError
 
@@ -179,6 +179,9 @@ def demo(once: bool, port: int, api_port: int, opensearch_url: str | None) -> No
             await run_demo(
                 Console(), once=once, port=port, api_port=api_port, opensearch_url=opensearch_url
             )
+        except CannotListen as error:
+            option = "--port" if error.key == "listen" else "--api-port"
+            raise _Refused(f"{error.place}; give another {option}") from None
         except (StartError, ModelLoadError, DemoError) as error:
             raise _Refused(str(error)) from None
 

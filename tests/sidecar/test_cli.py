@@ -137,6 +137,18 @@ def test_a_port_in_use_is_one_clear_line_and_exit_2(folder: Path, key: str) -> N
     ]
 
 
+@pytest.mark.parametrize("option", ["--port", "--api-port"])
+def test_a_port_in_use_names_the_demos_option(option: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ports = {"--port": "0", "--api-port": "0", option: str(port)}
+        done = sidecar("demo", "--once", *(word for pair in ports.items() for word in pair))
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        f"cannot listen on 127.0.0.1:{port}: Address already in use; give another {option}"
+    )
+
+
 def test_a_configuration_without_mistakes_is_said_to_be_so(folder: Path) -> None:
     done = sidecar("check", "--config", str(folder / "sidecar.yaml"))
     assert (done.returncode, done.stderr) == (0, "")
