@@ -231,6 +231,7 @@ def _clean(text: str) -> str:
 
 
 def _size(group: GroupToScore) -> int:
+    """Characters that are still to be cut; whole texts are only handed on."""
     return sum(len(title) + len(body) for title, body in group.plain)
 
 
