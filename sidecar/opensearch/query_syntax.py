@@ -21,8 +21,8 @@ _QUERY_STRING = re.compile(
         | /(?:[^/\\]|\\.)*/
         | [<>]=?(?:[^\s()\\]|\\.)*
       )
-    | (?P<not>NOT(?=[\s(]|$) | [-!])
-    | (?P<ignore>(?:AND|OR)(?=[\s(]|$) | && | \|\| | \+ | [\^~][0-9.]*)
+    | (?P<not>NOT(?=[\s(]|$) | [-!](?=\S))       # before a blank these two are no operators
+    | (?P<ignore>[-!] | (?:AND|OR)(?=[\s(]|$) | && | \|\| | \+ | [\^~][0-9.]*)
     | (?P<field>(?:[^\s+\-!(){}\[\]^"~:/\\&|<>]|\\.)(?:[^\s!(){}\[\]^"~:/\\]|\\.)*)\s*:
     | (?P<term>(?:[^\s(){}\[\]^"~\\]|\\.)+)
     | (?P<stray>.)
@@ -36,8 +36,8 @@ _SIMPLE_QUERY_STRING = re.compile(
     | (?P<phrase>"(?:[^"\\]|\\.)*"?)
     | (?P<open>\()
     | (?P<close>\))
-    | (?P<not>-)
-    | (?P<ignore>[+|] | ~[0-9]*)
+    | (?P<not>-(?=\S))                           # before a blank it is no operator
+    | (?P<ignore>[-+|] | ~[0-9]*)
     | (?P<term>(?:[^\s()"|+~\\]|\\.)+)
     | (?P<stray>.)
     """,
@@ -48,16 +48,21 @@ _SIMPLE_QUERY_STRING = re.compile(
 def words_of_query_string(text: str, is_text_field: Callable[[str], bool]) -> str:
     """The words that are asked for: nothing that is negated, a range, a regular expression, or
     in a clause on a field for which `is_text_field` says no."""
-    return _words(text, _QUERY_STRING, "*?", is_text_field)
+    return _words(text, _QUERY_STRING, "*?", is_text_field, doubled_cancels=False)
 
 
 def words_of_simple_query_string(text: str) -> str:
-    """The words that are asked for: nothing that is negated."""
-    return _words(text, _SIMPLE_QUERY_STRING, "*", lambda field: True)
+    """The words that are asked for: nothing that is negated; a minus before a minus undoes it."""
+    return _words(text, _SIMPLE_QUERY_STRING, "*", lambda field: True, doubled_cancels=True)
 
 
 def _words(
-    text: str, tokens: re.Pattern[str], wildcards: str, is_text_field: Callable[[str], bool]
+    text: str,
+    tokens: re.Pattern[str],
+    wildcards: str,
+    is_text_field: Callable[[str], bool],
+    *,
+    doubled_cancels: bool,
 ) -> str:
     words: list[str] = []
     dropped = [False]  # for each open parenthesis, whether what stands in it is dropped
@@ -65,7 +70,7 @@ def _words(
     for token in tokens.finditer(text):
         kind = token.lastgroup
         if kind == "not":
-            drop_next = True
+            drop_next = not (drop_next and doubled_cancels)
         elif kind == "field":
             drop_next = drop_next or not is_text_field(_unescape(token["field"]))
         elif kind == "open":

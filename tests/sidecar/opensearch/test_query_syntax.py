@@ -18,6 +18,8 @@ TEXT_FIELDS = {"title", "body", "*"}
         ("+red -blue shoes", "red shoes"),
         ("red NOT blue shoes", "red shoes"),
         ("red !blue", "red"),
+        ("nike - running shoes", "nike running shoes"),
+        ("red ! shoes -", "red shoes"),
         ("red NOT (blue OR green) shoes", "red shoes"),
         ("-(a (b c) d) e", "e"),
         ("title:red brand:acme", "red"),
@@ -57,6 +59,9 @@ def test_the_words_of_a_query_string(text: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("Breaking Bad - Season 2", "Breaking Bad Season 2"),
+        ("git push --force", "git push force"),
+        ("git push ---force", "git push"),
         ("red + shoes | boots", "red shoes boots"),
         ("+red -blue shoes", "red shoes"),
         ("-(blue green) red", "red"),
