@@ -1,23 +1,25 @@
 """Rescore Sidecar: the network shell around the ranking core in `pipelines/`.
 
-      applications                                     Prometheus, operators
+      applications                                   SDKs, rerank clients, Prometheus
            | proxy listener: bytes                          | api listener: aiohttp
-   +-------v------------------------------------------------v---------+
-   | relay/        heads, framing, connections,     web/  health,     |
-   |    |          the pool of upstream connections       metrics     |
-   |    | a search that has a route                                   |
-   |    v                                                             |
-   | opensearch/   read the request, widen its window, read the hits, |
-   |    |          splice the new order back into the bytes           |
-   |    | hits                                                        |
-   |    v                                                             |
-   | pipelines/    documents, groups, passages, scores, fusion        |
-   |    | texts (the Scorer seam)                                     |
-   |    v                                                             |
-   | models/       scorers, scheduling, passage vectors, backends/    |
-   +------------------------------------------------------------------+
+   +-------v------------------------------------+-----------v----------------------------+
+   | relay/        heads, framing, connections, | api_listener.py                        |
+   |    |          the pool of upstream ones    |   kendra_ranking/  Rescore and plans   |
+   |    | a search that has a route             |   rerank/          Tencent, Cohere,    |
+   |    v                                       |                    Jina, Voyage, TEI   |
+   | opensearch/   read the request, widen its  |   web/             health, metrics     |
+   |    |          window, read the hits,       |        |                               |
+   |    |          splice the new order back    |        | documents: document_scoring.py|
+   |    | hits                                  |        |                               |
+   |    v                                       |        v                               |
+   | pipelines/    documents, groups, passages, scores, fusion                           |
+   |    | texts (the Scorer seam)                                                        |
+   |    v                                                                                |
+   | models/       scorers, scheduling, passage vectors, backends/                       |
+   +-------------------------------------------------------------------------------------+
 
-`config.py` is what people may write, `config_files.py` reads it, `metrics.py` names every metric.
+`config.py` and `config_*.py` are what people may write, `config_files.py` reads it, `metrics.py`
+names every metric. `aws_json.py`, `aws_shapes.py` and `sigv4.py` are what AWS's services share.
 `app.py` alone knows all of them and wires them; `cli.py` starts it. `demo/` is the product tried
 out in one command, on the collection bundled in `sample/`.
 

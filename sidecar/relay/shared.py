@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from sidecar.relay.counts import Counts
 from sidecar.relay.front import Front
 from sidecar.relay.upstream_pool import UpstreamPool
 
-if TYPE_CHECKING:
-    from sidecar.relay.client_connection import ClientConnection
+
+class OpenConnection(Protocol):
+    """A client connection, as the listener sees it when it stops."""
+
+    def drain(self) -> None:
+        """Close as soon as the request in work is answered."""
+        ...
+
+    def abort(self) -> None:
+        """Close now."""
+        ...
 
 
 class Shared:
@@ -40,17 +49,17 @@ class Shared:
         self.forwarded_for = forwarded_for
         self.loop = asyncio.get_running_loop()
         self.draining = False
-        self.connections: set[ClientConnection] = set()
+        self.connections: set[OpenConnection] = set()
         self.no_connections = asyncio.Event()
         self.no_connections.set()
         self.tasks: set[asyncio.Task[None]] = set()
 
-    def opened(self, connection: ClientConnection) -> None:
+    def opened(self, connection: OpenConnection) -> None:
         """Keep account of a client connection."""
         self.connections.add(connection)
         self.no_connections.clear()
 
-    def closed(self, connection: ClientConnection) -> None:
+    def closed(self, connection: OpenConnection) -> None:
         """The client connection is gone."""
         self.connections.discard(connection)
         if not self.connections:
