@@ -36,7 +36,8 @@ def round_vectors(vectors: FloatArray) -> tuple[NDArray[np.int8], FloatArray]:
     passage for each query, no cosine off by more than 0.0015.
     """
     scales = np.abs(vectors).max(axis=1) / np.float32(127)
-    scales = np.where(scales == 0, np.float32(1), scales).astype(np.float32)
+    # Below the smallest normal number a scale has too few digits; such a vector is zero.
+    scales = np.where(scales < np.finfo(np.float32).tiny, np.float32(1), scales).astype(np.float32)
     return np.rint(vectors / scales[:, None]).astype(np.int8), scales
 
 

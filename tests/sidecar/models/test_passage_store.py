@@ -6,7 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
@@ -103,6 +103,7 @@ def test_the_bound_holds_for_all_the_memory_it_takes() -> None:
         elements=st.floats(-1, 1, width=32),
     )
 )
+@example(np.array([[2.029e-42]], np.float32))
 def test_rounding_is_off_by_half_a_step_at_most(originals: FloatArray) -> None:
     codes, scales = round_vectors(originals)
     assert codes.dtype == np.int8
