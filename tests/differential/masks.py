@@ -12,7 +12,7 @@ from tests.raw_http import RawResponse, mask_took
 
 _SECTIONS = re.compile(rb'"(?:profile|phase_took)"\s*:\s*(?=\{)')
 _DRAWN = re.compile(rb'("?(?:_scroll_id|pit_id|stack_trace)"?\s*:\s*)"(?:[^"\\]|\\.)*"')
-_SEVERAL_TIMES = (b"profile", b"phase_took", b"responses")
+_SEVERAL_TIMES = (b"profile", b"phase_took", b"responses", b"stack_trace")
 # The key, then a number as CBOR and SMILE write it.
 _BINARY_TOOK = re.compile(
     rb"(dtook)(?:[\x00-\x17]|\x18.|\x19..|\x1a.{4})|(\x83took)(?:[\xc0-\xdf]|\x24[\x00-\x7f]*[\x80-\xbf])",

@@ -14,7 +14,7 @@ from tests.differential.settings import SETTINGS
 from tests.nodes.node import Node
 
 SEED = 1
-COUNT = 1500
+COUNT = 900
 """Requests for each node and setting: about a minute in all on two cores."""
 
 LEAST_RESCORED = 0.15
