@@ -19,6 +19,7 @@ from sidecar.opensearch.front import SearchFront
 from sidecar.opensearch.node_addresses import NodeAddressFront
 from sidecar.opensearch.plugin_settings_file import BadSettingsFile, PluginSettingsFile
 from sidecar.opensearch.plugin_settings_front import PluginSettingsFront
+from sidecar.opensearch.search import OnRescored
 from sidecar.relay.counts import Counts
 from sidecar.relay.front import Front
 from sidecar.relay.listener import Listener
@@ -48,14 +49,21 @@ class Application:
     """Both listeners and what stands behind them. Belongs to one event loop.
 
     `folder`: where relative paths of the configuration start. `models`: loaded ones to use
-    instead of loading the configuration's.
+    instead of loading the configuration's. `on_rescored`: is told of every rescoring.
     """
 
-    def __init__(self, config: Config, folder: Path, models: Models | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        folder: Path,
+        models: Models | None = None,
+        on_rescored: OnRescored | None = None,
+    ) -> None:
         self.metrics = Metrics()
         self._config = config
         self._folder = folder
         self._models = models
+        self._on_rescored = on_rescored
         main = config.main
         try:
             self._upstream_tls = build_upstream_context(main.upstream, folder)
@@ -87,7 +95,12 @@ class Application:
             ),
         )
         front: Front = SearchFront(
-            self._config, self._pool, self._scorer, self.metrics, self._plugin_settings
+            self._config,
+            self._pool,
+            self._scorer,
+            self.metrics,
+            self._plugin_settings,
+            self._on_rescored,
         )
         if self._plugin_settings is not None:
             front = self._plugin_settings_front = PluginSettingsFront(

@@ -1,4 +1,4 @@
-"""The command line: `sidecar serve`, `check` and `demo`.
+"""The command line: `sidecar serve`, `check` and `demo`; longer ones are in `commands/`.
 
 Errors are one line on stderr that says what to do. Exit status 2: wrong usage or configuration;
 1: a negative answer; 0: done.
@@ -10,24 +10,14 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 
+from sidecar.commands.terminal import Refused, config_option, read_configuration, run_loop
 from sidecar.config import Address, Config, read_address
-from sidecar.config_files import ConfigError, read_config
-
-CONFIG_OPTION = click.option(
-    "--config",
-    "config_path",
-    type=click.Path(path_type=Path),
-    default=Path("config/sidecar.yaml"),
-    show_default=True,
-    help="The main configuration file.",
-)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
@@ -40,7 +30,7 @@ def main() -> None:
 
 
 @main.command()
-@CONFIG_OPTION
+@config_option
 @click.option(
     "--grace",
     default=30.0,
@@ -55,7 +45,7 @@ def serve(config_path: Path, grace: float, verbose: bool) -> None:
 
     Example: sidecar serve --config config/sidecar.yaml
     """
-    config = _read(config_path)
+    config = read_configuration(config_path)
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
@@ -64,7 +54,7 @@ def serve(config_path: Path, grace: float, verbose: bool) -> None:
     logging.getLogger("asyncio").setLevel(logging.WARNING)
     for library in ("sentence_transformers", "transformers", "torch", "httpx", "opensearch"):
         logging.getLogger(library).setLevel(logging.WARNING)
-    _run(lambda: _serve(config, config_path.parent, grace))
+    run_loop(lambda: _serve(config, config_path.parent, grace))
 
 
 async def _serve(config: Config, folder: Path, grace: float) -> None:
@@ -90,7 +80,7 @@ async def _serve(config: Config, folder: Path, grace: float) -> None:
         else:
             loading.cancel()
     except (StartError, ModelLoadError) as error:
-        raise _Refused(str(error)) from None
+        raise Refused(str(error)) from None
     finally:
         stopping.set()
         await app.stop(grace)
@@ -107,20 +97,20 @@ def _print_ready(config: Config) -> None:
 
 
 @main.command()
-@CONFIG_OPTION
+@config_option
 @click.option("--upstream", is_flag=True, help="Ask the cluster too: indexes, fields, pipelines.")
 def check(config_path: Path, upstream: bool) -> None:
     """Read all configuration and tell every mistake, as file:line: path: message.
 
     Example: sidecar check --config config/sidecar.yaml --upstream
     """
-    config = _read(config_path)
+    config = read_configuration(config_path)
     if upstream:
         from sidecar.upstream_check import check_upstream
 
         problems = check_upstream(config, config_path.parent)
         if problems:
-            raise _Refused("\n".join(problems))
+            raise Refused("\n".join(problems))
     counts = ", ".join(
         f"{count} {noun}{'' if count == 1 else 's'}"
         for noun, count in (
@@ -181,41 +171,8 @@ def demo(once: bool, port: int, api_port: int, opensearch_url: str | None) -> No
             )
         except CannotListen as error:
             option = "--port" if error.key == "listen" else "--api-port"
-            raise _Refused(f"{error.place}; give another {option}") from None
+            raise Refused(f"{error.place}; give another {option}") from None
         except (StartError, ModelLoadError, DemoError) as error:
-            raise _Refused(str(error)) from None
+            raise Refused(str(error)) from None
 
-    _run(run)
-
-
-class _Refused(click.ClickException):
-    """Wrong usage or configuration: the message as it is, exit status 2."""
-
-    exit_code = 2
-
-    def show(self, file: Any = None) -> None:
-        click.echo(self.message, err=True)
-
-
-def _read(path: Path) -> Config:
-    try:
-        return read_config(path)
-    except ConfigError as error:
-        raise _Refused(str(error)) from None
-
-
-def _run(main_coroutine: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run on uvloop where it is there, on asyncio's own loop elsewhere."""
-    # A thread that cuts passages gives the interpreter back to the event loop after a
-    # millisecond; Python's own five are five that every relayed request would wait.
-    sys.setswitchinterval(0.001)
-    new_event_loop: Callable[[], asyncio.AbstractEventLoop]
-    try:
-        from uvloop import new_event_loop
-    except ImportError:
-        new_event_loop = asyncio.new_event_loop
-    try:
-        with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(main_coroutine())
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run_loop(run)

@@ -22,7 +22,7 @@ from sidecar.opensearch.routes import (
     find_template_index,
     find_template_route,
 )
-from sidecar.opensearch.search import Search, leave_alone, search_and_rescore
+from sidecar.opensearch.search import OnRescored, Search, leave_alone, search_and_rescore
 from sidecar.opensearch.search_template import search_template_and_rescore
 from sidecar.relay.front import Answer, Exchanger, Forward, Request, Take
 from sidecar.relay.heads import RequestHead
@@ -39,7 +39,7 @@ class SearchFront:
 
     `scorer` gives the scorer for a deadline, or None while the models are being loaded.
     `plugin_settings` are the Kendra plugin's index settings, if they are kept at all; then there
-    is a plan of the name PLUGIN_PLAN.
+    is a plan of the name PLUGIN_PLAN. `on_rescored` is told of every rescoring.
     """
 
     config: Config
@@ -47,6 +47,7 @@ class SearchFront:
     scorer: Callable[[], Callable[[float], Scorer] | None]
     metrics: Metrics
     plugin_settings: PluginSettingsFile | None = None
+    on_rescored: OnRescored | None = None
 
     def takes(self, head: RequestHead) -> Take | None:
         """Take the searches of routed indexes, and what may hold some; all else passes through."""
@@ -159,7 +160,7 @@ class SearchFront:
         if ranking is not None:
             plan = ranking.apply(plan)
         plugin_plan = self.config.plans.get(PLUGIN_PLAN)
-        return Search(plan_name, plan, self.upstream, scorer, plugin_plan)
+        return Search(plan_name, plan, self.upstream, scorer, plugin_plan, self.on_rescored)
 
     def _count(self, outcome: Outcome) -> None:
         self.metrics.searches.labels(outcome.plan, outcome.status, outcome.reason or "").inc()

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from pipelines.errors import DeadlinePassed, RescoreError
 from pipelines.plan import Plan
-from pipelines.rescore import Rescoring, prepare, rescore
+from pipelines.rescore import Prepared, Rescoring, prepare, rescore
 from pipelines.scoring import Scorer
 from sidecar.opensearch.exchange import (
     BODY_LIMIT,
@@ -50,6 +50,10 @@ _WHATEVER_THE_WINDOW: Final = (401, 403, 404)
 _log: Final = logging.getLogger("sidecar.search")
 
 
+OnRescored = Callable[[ReadHits, Prepared, Rescoring], object]
+"""Is told how a search came to its order: OpenSearch's hits, their passages, and the outcome."""
+
+
 @dataclass(frozen=True, slots=True)
 class Search:
     """Where the work of one search is done: its plan, OpenSearch, and the models.
@@ -64,6 +68,7 @@ class Search:
     upstream: Exchanger
     scorer: Callable[[float], Scorer]
     plugin_plan: Plan | None = None
+    on_rescored: OnRescored | None = None
 
 
 async def search_and_rescore(request: Request, search: Search) -> tuple[Forward | Answer, Outcome]:
@@ -187,7 +192,10 @@ async def _rescore(
             raise DeadlinePassed("the text was not fetched in time") from None
         hits = read.window(plan.rescore_window, sources)
     prepared = await off_loop(size, lambda: prepare(plan, found.query_text, hits))
-    return await rescore(plan, found.query_text, prepared, search.scorer(deadline))
+    rescoring = await rescore(plan, found.query_text, prepared, search.scorer(deadline))
+    if search.on_rescored is not None:
+        search.on_rescored(read, prepared, rescoring)
+    return rescoring
 
 
 async def _fetch_text(
