@@ -51,7 +51,11 @@ class SearchFront:
 
     def takes(self, head: RequestHead) -> Take | None:
         """Take the searches of routed indexes, and what may hold some; all else passes through."""
-        method, target, routes = head.method, head.target, self.config.main.routes
+        method, target = head.method, head.target
+        # Nearly all traffic is none of ours, and this says so at the least cost.
+        if b"search" not in target:
+            return None
+        routes = self.config.main.routes
         routed = find_route(method, target, routes)
         if routed is not None:
             return partial(self._take_search, search_and_rescore, routed.plan, None)

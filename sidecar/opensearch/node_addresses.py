@@ -25,6 +25,7 @@ from sidecar.relay.front import Answer, Exchanger, Forward, Front, Request, Take
 from sidecar.relay.heads import RequestHead
 
 _ANSWER_LIMIT = 16 << 20
+_NODES = b"/_nodes/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,8 @@ class NodeAddressFront:
 
     def takes(self, head: RequestHead) -> Take | None:
         """Count a request that sniffs; take it where its answer is to be rewritten."""
-        if not asks_for_addresses(head.method, head.target):
+        # Asked for every request of the proxy listener, so without a call where that will do.
+        if not head.target.startswith(_NODES) or not asks_for_addresses(head.method, head.target):
             return self.behind.takes(head)
         self.metrics.sniffs.inc()
         if self.address is None or head.signed:
@@ -70,8 +72,8 @@ class NodeAddressFront:
 
 def asks_for_addresses(method: bytes, target: bytes) -> bool:
     """Whether it is `GET /_nodes/http`, also with node names or `info` before `http`, or with
-    other metrics beside it. Runs for every request of the proxy listener."""
-    if not target.startswith(b"/_nodes/") or method != b"GET":
+    other metrics beside it."""
+    if not target.startswith(_NODES) or method != b"GET":
         return False
     metrics = target.partition(b"?")[0].rstrip(b"/").rpartition(b"/")[2]
     return b"http" in metrics.replace(b"%2C", b",").replace(b"%2c", b",").split(b",")

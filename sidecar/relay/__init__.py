@@ -21,7 +21,9 @@ In the order one meets them:
   -----------------------+-----------------------------------------------------------------
   errors.py              | what can go wrong, and the JSON that an application gets then
   body.py                | framing: where a body ends, while its bytes go through untouched
+  field_lines.py         | what a head's lines say, and which go on
   heads.py               | request and response heads: read, and written on
+  known_heads.py         | heads that were read of late, which are not read again
   content_coding.py      | gzip and deflate, for the few bodies that are read
   front.py               | the seam to the front door that takes searches out of the stream
   counts.py              | the relay's metrics, bound once

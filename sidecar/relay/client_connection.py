@@ -12,7 +12,7 @@ from sidecar.relay.body import BodyScanner, scan_body
 from sidecar.relay.errors import MalformedMessage, error_answer
 from sidecar.relay.forwarded_request import ForwardedRequest
 from sidecar.relay.front import Take
-from sidecar.relay.heads import RequestHead, find_head_end, parse_request_head
+from sidecar.relay.heads import RequestHead, find_head_end
 from sidecar.relay.keep_alive import keep_alive
 from sidecar.relay.shared import Shared
 from sidecar.relay.silence_timer import SilenceTimer
@@ -144,10 +144,10 @@ class ClientConnection(asyncio.Protocol):
             try:
                 end = find_head_end(self._buffer, self._sought)
                 if end > 0:
-                    head = parse_request_head(self._buffer[:end])
+                    head = self._shared.read_head(self._buffer[:end])
                     if self._shared.forwarded_for:
                         head = head.forwarded_for(self._transport.get_extra_info("peername")[0])
-                    self._begin(head, self._buffer[end:])
+                    self._begin(head, self._buffer, end)
                 else:
                     self._sought = len(self._buffer)
             except MalformedMessage as error:
@@ -157,16 +157,18 @@ class ClientConnection(asyncio.Protocol):
         if self._eof and self._current is None:
             self._transport.close()
 
-    def _begin(self, head: RequestHead, rest: bytes) -> None:
-        used = head.framing
-        complete = 0 <= used <= len(rest)
+    def _begin(self, head: RequestHead, data: bytes, head_end: int) -> None:
+        end = head_end + head.framing
+        complete = head.framing >= 0 and end <= len(data)
         if not complete:
-            self._scanner = scan_body(head.framing)
-            used = self._scanner.feed(rest)
-            complete = self._scanner.done
-        if complete:
-            self._scanner = None
-        self._buffer, self._sought = rest[used:], 0
+            scanner = scan_body(head.framing)
+            end = head_end + scanner.feed(data[head_end:])
+            complete = scanner.done
+            if not complete:
+                self._scanner = scanner
+        self._buffer, self._sought = data[end:], 0
+        if self._buffer:
+            data = data[:end]
         self._head = head
         if self._idle_timer is not None:
             self._idle_timer.stop()
@@ -174,11 +176,13 @@ class ClientConnection(asyncio.Protocol):
         if take is None:
             forwarded = ForwardedRequest(self, self._shared, head)
             self._current = forwarded
-            forwarded.start(rest[:used], complete)
+            if not head.unchanged:
+                data = head.write_upstream() + data[head_end:]
+            forwarded.start(data, complete)
         else:
             taken = TakenRequest(self, self._shared, head, take)
             self._current = taken
-            taken.start(rest[:used], complete)
+            taken.start(data[head_end:], complete)
 
     def _taken_by_front(self, head: RequestHead) -> Take | None:
         try:
@@ -267,7 +271,7 @@ class ClientConnection(asyncio.Protocol):
     ) -> None:
         forwarded = ForwardedRequest(self, self._shared, head, add)
         self._current = forwarded
-        forwarded.start(body, complete, drop=drop)
+        forwarded.start(head.write_upstream(drop=drop) + body, complete)
 
     # Inside
 

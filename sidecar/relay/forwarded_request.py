@@ -84,10 +84,9 @@ class ForwardedRequest:
         """Whether the client has the answer's head already."""
         return self._answer_framing is not None
 
-    def start(self, body: bytes, complete: bool, *, drop: tuple[bytes, ...] = ()) -> None:
-        """Send the head and the first raw bytes of the body, or wait for a connection."""
+    def start(self, data: bytes, complete: bool) -> None:
+        """Send the written head and the first raw bytes of the body, or wait for a connection."""
         self._complete = complete
-        data = self._head.write_upstream(drop=drop) + body
         connection = self._shared.pool.take_idle()
         if connection is not None:
             self._begin(connection, data)
@@ -132,7 +131,7 @@ class ForwardedRequest:
         if not self._head.http_1_0:
             self._client.write(raw)
 
-    def answer_started(self, head: ResponseHead, body: bytes, ended: bool) -> None:
+    def answer_started(self, head: ResponseHead, received: bytes, ended: bool) -> None:
         self._shared.counts.answered(head.status)
         self._answer_framing = head.framing
         # An answer before the request's end closes the client's connection, unless it may be one
@@ -145,7 +144,9 @@ class ForwardedRequest:
         elif self._head.http_1_0:
             self._close = head.framing == CHUNKED
             add += (b"Connection: close" if self._close else b"Connection: keep-alive",)
-        self._client.write(head.write_client(add=add) + body)
+        if add or not head.unchanged:
+            received = head.write_client(add=add) + received[head.length :]
+        self._client.write(received)
         self._after_bytes(ended)
 
     def answer_continued(self, body: bytes, ended: bool) -> None:

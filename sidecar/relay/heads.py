@@ -1,24 +1,31 @@
 """Request and response heads: what the relay reads of them, and how they are written on.
 
 Header lines are kept and forwarded as they came: order, case, duplicates, bytes beyond ASCII.
-The syntax of the fields and the framing are judged by llhttp in its strict mode, so that no
-server can see other requests in the same bytes; the start line is judged here, because llhttp
-refuses targets that OpenSearch accepts (`?q=é` as raw bytes) and methods it does not know.
+field_lines.py judges them. The start line is judged here, because llhttp refuses targets that
+OpenSearch accepts (`?q=é` as raw bytes) and methods it does not know.
 
-All traffic passes through here, so a head is not taken apart unless somebody asks for its fields:
-one search finds the few lines that the relay itself must know.
+A head is not taken apart unless somebody asks for its fields, and it never changes once it is
+read, so that one may stand for all that are the same bytes (known_heads.py).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
-
-import httptools
 
 from sidecar.relay.body import CHUNKED, UNTIL_CLOSE
 from sidecar.relay.errors import MalformedMessage
+from sidecar.relay.field_lines import (
+    ESSENTIAL,
+    FRAMING,
+    HOP_BY_HOP,
+    HOP_BY_HOP_STARTS,
+    OUR_STARTS,
+    Told,
+    read_request_lines,
+    read_response_lines,
+)
 
 HEAD_LIMIT: Final = 1 << 20
 """Bytes; far above OpenSearch's own limit, so that its error is the one that is seen."""
@@ -32,56 +39,39 @@ _REQUEST_LINE: Final = re.compile(
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9]\d\d)(?: [^\r\n\x00]*)?\r\n")
 _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 
-# RFC 9110, section 7.6.1. Transfer-Encoding is one too, but here the chunks themselves go on.
-_HOP_BY_HOP: Final = frozenset((b"connection", b"keep-alive", b"te", b"upgrade", b"http2-settings"))
-_HOP_BY_HOP_STARTS: Final = (b"proxy-",)
-_OUR_STARTS: Final = (b"proxy-", b"x-rescore")
-_NO_NAMES: Final[frozenset[bytes]] = frozenset()
 _FORWARDED: Final = b"x-forwarded-for"
-_FRAMING: Final = frozenset((b"content-length", b"transfer-encoding", b"trailer"))
-
-# Fields that a Connection field cannot make disappear: without them it is another message.
-_ESSENTIAL: Final = _FRAMING | {b"host"}
-
-# What Connection may list without making more fields disappear.
-_SIMPLY_NAMED: Final = _HOP_BY_HOP | _ESSENTIAL | {b"close", b""}
-
-# The lines that frame the message, and those that are dropped; in a head in lower case, because
-# ignoring case while searching takes longer.
-_TELLING: Final = (
-    rb"\r\n(c(?:ontent-length|onnection)|t(?:ransfer-encoding|e)|keep-alive|upgrade"
-    rb"|http2-settings|proxy-[^:\r]*%b):([^\r]*)"
-)
-_TELLING_IN_REQUEST: Final = re.compile(_TELLING % rb"|x-rescore[^:\r]*")
-_TELLING_IN_RESPONSE: Final = re.compile(_TELLING % b"")
 
 
 class _Head:
     """What heads of both kinds have.
 
     `framing` as in body.py; `keep_alive`: the sender is ready for another message on this
-    connection; `named`: the fields that its `Connection` lists, in lower case; `forwarded`: the
-    whole head as it goes on when nothing else is asked for, None where that must be found out.
+    connection; `named`: the fields that its `Connection` lists, in lower case; `length`: its
+    bytes as it came; `unchanged`: it goes on as it came when nothing else is asked for.
     """
 
-    __slots__ = ("_fields", "_forwarded", "_raw", "framing", "keep_alive", "named", "start_line")
+    __slots__ = (
+        *("_fields", "_kept", "_raw"),
+        *("framing", "keep_alive", "length", "named", "start_line", "unchanged"),
+    )
 
     def __init__(
         self,
         raw: bytes,
         start_line: bytes,
+        told: Told,
         framing: int,
         keep_alive: bool,
-        named: frozenset[bytes],
-        forwarded: bytes | None,
     ) -> None:
         self._raw = raw
         self._fields: Fields | None = None
-        self._forwarded = forwarded
+        self._kept = told.kept
         self.start_line = start_line
         self.framing = framing
         self.keep_alive = keep_alive
-        self.named = named
+        self.named = told.named
+        self.length = len(raw)
+        self.unchanged = told.unchanged
 
     @property
     def fields(self) -> Fields:
@@ -110,13 +100,15 @@ class _Head:
         drop: Sequence[bytes],
         add: Sequence[bytes],
     ) -> bytes:
-        if self._forwarded is not None and content_length is None and not drop:
-            kept = self._forwarded[len(self.start_line) : -2]
-            return b"".join((start_line, kept, *(line + b"\r\n" for line in add), b"\r\n"))
-        dropped = _HOP_BY_HOP.union(self.named - _ESSENTIAL, drop)
+        if self._kept is not None and content_length is None and not drop:
+            if not add:
+                return start_line + self._kept
+            lines_added = (line + b"\r\n" for line in add)
+            return b"".join((start_line, self._kept[:-2], *lines_added, b"\r\n"))
+        dropped = HOP_BY_HOP.union(self.named - ESSENTIAL, drop)
         length: tuple[bytes, ...] = ()
         if content_length is not None:
-            dropped |= _FRAMING
+            dropped |= FRAMING
             length = (b"Content-Length: %d" % content_length,)
         lines = (
             line
@@ -135,15 +127,14 @@ class RequestHead(_Head):
         self,
         raw: bytes,
         start_line: bytes,
+        told: Told,
         framing: int,
         keep_alive: bool,
-        named: frozenset[bytes],
-        forwarded: bytes | None,
         method: bytes,
         target: bytes,
         http_1_0: bool,
     ) -> None:
-        super().__init__(raw, start_line, framing, keep_alive, named, forwarded)
+        super().__init__(raw, start_line, told, framing, keep_alive)
         self.method = method
         self.target = target
         self.http_1_0 = http_1_0
@@ -180,10 +171,9 @@ class RequestHead(_Head):
         head = RequestHead(
             self._raw,
             self.start_line if start_line is None else start_line,
+            Told(None, self.named, None, False),
             self.framing if framing is None else framing,
             self.keep_alive,
-            self.named,
-            None,
             self.method if method is None else method,
             self.target if target is None else target,
             self.http_1_0,
@@ -209,9 +199,7 @@ class RequestHead(_Head):
         if method is not None or target is not None:
             version = b"HTTP/1.0" if self.http_1_0 else b"HTTP/1.1"
             line = b" ".join((method or self.method, target or self.target, version))
-        elif self._forwarded is not None and content_length is None and not drop and not add:
-            return self._forwarded
-        return self._write(line, _OUR_STARTS, content_length, drop, add)
+        return self._write(line, OUR_STARTS, content_length, drop, add)
 
 
 class ResponseHead(_Head):
@@ -223,13 +211,12 @@ class ResponseHead(_Head):
         self,
         raw: bytes,
         start_line: bytes,
+        told: Told,
         framing: int,
         keep_alive: bool,
-        named: frozenset[bytes],
-        forwarded: bytes | None,
         status: int,
     ) -> None:
-        super().__init__(raw, start_line, framing, keep_alive, named, forwarded)
+        super().__init__(raw, start_line, told, framing, keep_alive)
         self.status = status
 
     def write_client(
@@ -243,12 +230,12 @@ class ResponseHead(_Head):
 
         Arguments as in `RequestHead.write_upstream`. The relay adds `Connection` by itself.
         """
-        if self._forwarded is not None and content_length is None and not drop and not add:
-            return self._forwarded
-        return self._write(self.start_line, _HOP_BY_HOP_STARTS, content_length, drop, add)
+        return self._write(self.start_line, HOP_BY_HOP_STARTS, content_length, drop, add)
 
 
-def parse_request_head(raw: bytes) -> RequestHead:
+def parse_request_head(
+    raw: bytes, read_lines: Callable[[bytes], Told] = read_request_lines
+) -> RequestHead:
     """Read a request's head; `raw` ends with its empty line. Raises MalformedMessage."""
     match = _REQUEST_LINE.match(raw)
     if not match:
@@ -259,18 +246,16 @@ def parse_request_head(raw: bytes) -> RequestHead:
     if method == b"CONNECT":
         raise MalformedMessage("CONNECT is not offered: this is no forward proxy", status=501)
     end = match.end() - 2
-    _judge(httptools.HttpRequestParser(_NO_CALLBACKS), b"POST / HTTP/1.1" + raw[end:])
-    framing, named, forwarded = _read_telling_lines(_TELLING_IN_REQUEST, raw, end)
+    told = read_lines(raw[end:])
     http_1_0 = version == b"HTTP/1.0"
-    if http_1_0 and framing == CHUNKED:
+    if http_1_0 and told.framing == CHUNKED:
         raise MalformedMessage("HTTP/1.0 has no Transfer-Encoding")
     return RequestHead(
         raw,
         raw[:end],
-        framing or 0,
-        _keeps_alive(named, http_1_0),
-        named,
-        forwarded,
+        told,
+        told.framing or 0,
+        _keeps_alive(told.named, http_1_0),
         method,
         target,
         http_1_0,
@@ -283,15 +268,15 @@ def parse_response_head(raw: bytes, *, to_head: bool = False) -> ResponseHead:
     if not match:
         raise MalformedMessage("the status line is not HTTP/1.1 STATUS REASON")
     end = match.end() - 2
-    _judge(httptools.HttpResponseParser(_NO_CALLBACKS), b"HTTP/1.1 200 OK" + raw[end:])
-    framing, named, forwarded = _read_telling_lines(_TELLING_IN_RESPONSE, raw, end)
+    told = read_response_lines(raw[end:])
     status = int(match[2])
+    framing = told.framing
     if to_head or status < 200 or status in (204, 304):
         framing = 0
     elif framing is None:
         framing = UNTIL_CLOSE
-    keep_alive = _keeps_alive(named, match[1] == b"0")
-    return ResponseHead(raw, raw[:end], framing, keep_alive, named, forwarded, status)
+    keep_alive = _keeps_alive(told.named, match[1] == b"0")
+    return ResponseHead(raw, raw[:end], told, framing, keep_alive, status)
 
 
 def find_head_end(data: bytes, sought: int = 0) -> int:
@@ -308,65 +293,6 @@ def find_head_end(data: bytes, sought: int = 0) -> int:
             raise MalformedMessage("this is not HTTP/1.1; lines must end with CR LF")
         return -1
     return end
-
-
-class _NoCallbacks:
-    """llhttp only judges here; what it reads is not asked for."""
-
-    __slots__ = ()
-
-
-_NO_CALLBACKS: Final = _NoCallbacks()
-
-
-def _judge(parser: httptools.HttpRequestParser | httptools.HttpResponseParser, raw: bytes) -> None:
-    """`raw` has a start line that is beyond doubt; raises MalformedMessage for what follows it."""
-    try:
-        parser.feed_data(raw)
-    except httptools.HttpParserUpgrade:
-        pass  # Upgrade is dropped on the way, so this is an ordinary message
-    except httptools.HttpParserError as error:
-        raise MalformedMessage(f"the head is malformed: {error}") from None
-
-
-def _read_telling_lines(
-    telling: re.Pattern[bytes], raw: bytes, start: int
-) -> tuple[int | None, frozenset[bytes], bytes | None]:
-    """Read the lines behind `start`, which llhttp has judged.
-
-    Returns the framing (None where the message does not say), the names that Connection lists,
-    and the head without the lines that are dropped, if it is as easily said.
-    """
-    lowered = raw.lower()
-    # Most heads have no such line, or Content-Length alone.
-    found = telling.findall(lowered, start)
-    if not found:
-        return None, _NO_NAMES, raw
-    if len(found) == 1 and found[0][0] == b"content-length":
-        return int(found[0][1]), _NO_NAMES, raw
-    framing: int | None = None
-    named = _NO_NAMES
-    pieces: list[bytes] = []
-    behind = 0
-    for line in telling.finditer(lowered, start):
-        name, value = line.groups()
-        if name == b"content-length":
-            framing = int(value)
-            continue
-        if name == b"transfer-encoding":
-            if value.strip(b" \t") != b"chunked":
-                raise MalformedMessage("only Transfer-Encoding: chunked is known", status=501)
-            framing = CHUNKED
-            continue
-        if name == b"connection":
-            named |= {token.strip(b" \t") for token in value.split(b",")}
-        pieces.append(raw[behind : line.start()])
-        behind = line.end()
-    if not behind:
-        return framing, named, raw
-    if not named <= _SIMPLY_NAMED:
-        return framing, named, None
-    return framing, named, b"".join((*pieces, raw[behind:]))
 
 
 def _value(line: bytes) -> bytes:

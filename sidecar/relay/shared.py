@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from sidecar.relay.counts import Counts
 from sidecar.relay.front import Front
+from sidecar.relay.known_heads import request_reader
 from sidecar.relay.upstream_pool import UpstreamPool
 
 
@@ -47,6 +48,7 @@ class Shared:
         self.body_limit = body_limit
         self.idle_timeout = idle_timeout
         self.forwarded_for = forwarded_for
+        self.read_head = request_reader()
         self.loop = asyncio.get_running_loop()
         self.draining = False
         self.connections: set[OpenConnection] = set()

@@ -42,8 +42,8 @@ class AnswerReceiver(Protocol):
         """A whole 1xx head."""
         ...
 
-    def answer_started(self, head: ResponseHead, body: bytes, ended: bool) -> None:
-        """The final head, with the raw body bytes that came along."""
+    def answer_started(self, head: ResponseHead, received: bytes, ended: bool) -> None:
+        """The final head; `received`: it as it came, and the raw body bytes that came along."""
         ...
 
     def answer_continued(self, body: bytes, ended: bool) -> None:
@@ -76,6 +76,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_idle_timer",
         "_limits",
         "_lost",
+        "_read_head",
         "_read_timer",
         "_receiver",
         "_released",
@@ -91,10 +92,12 @@ class UpstreamConnection(asyncio.Protocol):
         self,
         released: Callable[[UpstreamConnection], None],
         lost: Callable[[UpstreamConnection], None],
+        read_head: Callable[[bytes], ResponseHead],
         limits: TimeLimits,
     ) -> None:
         self._released = released
         self._lost = lost
+        self._read_head = read_head
         self._limits = limits
         self._idle_timer = SilenceTimer(limits.idle, self._idle_passed) if limits.idle else None
         self._read_timer = SilenceTimer(limits.read, self._read_passed) if limits.read else None
@@ -235,27 +238,31 @@ class UpstreamConnection(asyncio.Protocol):
             if end < 0:
                 self._head_bytes = data
                 return
-            raw, data, sought = data[:end], data[end:], 0
-            head = parse_response_head(raw, to_head=self._to_head)
+            raw = data[:end]
+            head = parse_response_head(raw, to_head=True) if self._to_head else self._read_head(raw)
             if head.status >= 200:
                 break
             if head.status == 101:
                 raise MalformedMessage("101 Switching Protocols, which nobody asked for")
             receiver.answer_interim(raw)
+            data, sought = data[end:], 0
             if not data:
                 self._head_bytes = b""
                 return
         self._head_bytes = b""
-        self._reusable = self._reusable and head.keep_alive and head.status not in _OUT_OF_STEP
-        used = head.framing
-        ended = 0 <= used <= len(data)
-        if not ended:
-            self._scanner = scan_body(head.framing)
-            used = self._scanner.feed(data)
-            ended = self._scanner.done
+        if not head.keep_alive or head.status in _OUT_OF_STEP:
+            self._reusable = False
+        answer_end = end + head.framing
+        if head.framing >= 0 and answer_end <= len(data):
+            ended = True
+        else:
+            scanner = self._scanner = scan_body(head.framing)
+            answer_end = end + scanner.feed(data[end:])
+            ended = scanner.done
+        surplus = answer_end < len(data)
         if ended:
-            self._end_answer(surplus=used < len(data))
-        receiver.answer_started(head, data[:used], ended)
+            self._end_answer(surplus=surplus)
+        receiver.answer_started(head, data[:answer_end] if surplus else data, ended)
 
     def _receive_body(self, receiver: AnswerReceiver, scanner: BodyScanner, data: bytes) -> None:
         used = scanner.feed(data)

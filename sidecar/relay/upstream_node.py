@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from sidecar.relay.counts import Counts
+from sidecar.relay.known_heads import response_reader
 from sidecar.relay.upstream_connection import TimeLimits, UpstreamConnection
 
 _log: Final = logging.getLogger("sidecar.relay")
@@ -37,6 +38,7 @@ class UpstreamNode:
         self._ssl = ssl_context if parts.scheme == "https" else None
         self._limits = limits
         self._counts = counts
+        self._read_head = response_reader()
         self._connections: set[UpstreamConnection] = set()
         self._idle: list[UpstreamConnection] = []
         self._pause_s = 0.0
@@ -113,7 +115,7 @@ class UpstreamNode:
             connection.close()
 
     def _new_connection(self) -> UpstreamConnection:
-        return UpstreamConnection(self._released, self._lost, self._limits)
+        return UpstreamConnection(self._released, self._lost, self._read_head, self._limits)
 
     def _released(self, connection: UpstreamConnection) -> None:
         if len(self._idle) < IDLE_LIMIT:

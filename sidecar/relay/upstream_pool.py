@@ -106,12 +106,12 @@ class _Collector:
     def answer_interim(self, raw: bytes) -> None:
         pass
 
-    def answer_started(self, head: ResponseHead, body: bytes, ended: bool) -> None:
+    def answer_started(self, head: ResponseHead, received: bytes, ended: bool) -> None:
         self._head = head
         if head.framing > self._left:
             self._refuse()
         else:
-            self.answer_continued(body, ended)
+            self.answer_continued(received[head.length :], ended)
 
     def answer_continued(self, body: bytes, ended: bool) -> None:
         self._left -= len(body)
