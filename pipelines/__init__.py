@@ -11,7 +11,7 @@ The types, in the order they appear:
   type      | made by                | one of it is
   ----------+------------------------+--------------------------------------------------------
   Hit       | the front doors        | one entry of a search response, reduced to what ranking reads
-  Document  | documents.read_documents | a hit's title and body, as the plan picks and cleans them
+  Document  | documents.read_documents | a hit's title and body, as the plan picks them
   Group     | groups.group_documents | documents that are ranked as one
   Passage   | passages.split_passages  | a short run of text; the only thing a model reads
   Ranked    | fusion.fuse            | a hit's position in the original order and its new score

@@ -1,4 +1,4 @@
-"""Hits to documents: the fields that the plan names are picked out of `_source` and cleaned."""
+"""Hits to documents: the fields that the plan names are picked out of `_source`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 @dataclass(frozen=True, slots=True)
 class Document:
     """What a hit says once the plan's fields are picked; title and body may be empty.
+
+    They are as they stand in the source: cleaning them is a part of cutting them into passages.
 
     `group_value` is the value of the plan's `group_by` field as text, None where there is none.
     """
@@ -33,13 +35,11 @@ def read_documents(hits: Sequence[Hit], plan: Plan) -> list[Document]:
     OpenSearch itself reads such a source. Lists and whole objects give all their values in order,
     joined by blanks; null and missing fields give nothing.
     """
-    # Line breaks end a sentence for the plugin, so its method gets the text as it is.
-    clean = replace_surrogates if plan.passages.method == "kendra" else clean_text
     return [
         Document(
             hit.position,
-            clean(_join(hit.source, plan.document.title)),
-            clean(_join(hit.source, plan.document.body)),
+            _join(hit.source, plan.document.title),
+            _join(hit.source, plan.document.body),
             hit.original_score,
             (_join(hit.source, (plan.group_by,)) or None) if plan.group_by else None,
         )
@@ -65,6 +65,11 @@ def replace_surrogates(text: str) -> str:
 
 
 def _join(source: Mapping[str, object], names: Sequence[str]) -> str:
+    if len(names) == 1 and "." not in names[0]:
+        # What most plans and sources look like: one plain field with one string.
+        value = source.get(names[0])
+        if isinstance(value, str):
+            return value
     return " ".join(text for name in names for text in _values(source, name))
 
 

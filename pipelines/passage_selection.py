@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
-from math import fsum, log1p
 from operator import attrgetter
 
+import numpy as np
+
 from pipelines.kendra_text import choose_kendra_passages, tokenise
-from pipelines.passages import UNSPACED, Passage, has_unspaced
+from pipelines.passages import Passage
 from pipelines.plan import Passages
+from pipelines.words import Words, read_words
 
 _K1 = 1.2
 _B = 0.75
-_WORD = re.compile(r"\w+")
-# Scripts without blanks are compared character by character.
-_WORD_OR_CHARACTER = re.compile(rf"[{UNSPACED}]|[^\W{UNSPACED}]+")
 
 
 def select_passages(
@@ -41,7 +38,7 @@ def select_passages(
         ]
     if all(len(group) <= count for group in groups):
         return list(passages)
-    scores = iter(bm25(query_text, [p.body for p in passages]))
+    scores = iter(bm25(query_text, [p.words for p in passages]))
     kept: list[Passage] = []
     for group in groups:
         scored = [(next(scores), passage) for passage in group]
@@ -51,30 +48,31 @@ def select_passages(
     return kept
 
 
-def bm25(query_text: str, texts: Sequence[str]) -> list[float]:
-    """Score each text against the query text by its words, lower-cased and unstemmed.
+def bm25(query_text: str, texts: Sequence[Words]) -> list[float]:
+    """Score each text against the query text by its words.
 
     idf = ln(1 + (N - df + 0.5) / (df + 0.5)), never negative; k1 1.2, b 0.75; a word that the
     query repeats counts once. Source: Robertson and Zaragoza, "The Probabilistic Relevance
     Framework: BM25 and Beyond" (2009), with the idf of Lucene's BM25Similarity.
     """
-    query_words = frozenset(_words(query_text))
-    lengths = []
-    counts = []
-    for text in texts:
-        words = _words(text)
-        lengths.append(len(words))
-        counts.append(Counter(filter(query_words.__contains__, words)))
-    holding = Counter(word for count in counts for word in count)
-    idf = {word: log1p((len(texts) - n + 0.5) / (n + 0.5)) for word, n in holding.items()}
-    average = fsum(lengths) / max(1, len(lengths))
-    scores = []
-    for length, count in zip(lengths, counts, strict=True):
-        norm = _K1 * (1 - _B + _B * length / average) if count else 0.0
-        scores.append(fsum(idf[word] * n * (_K1 + 1) / (n + norm) for word, n in count.items()))
+    if not texts:
+        return []
+    lengths = np.array([*map(len, texts)])
+    if not lengths.any():
+        return [0.0] * len(texts)
+    words = np.concatenate(texts)
+    text_of_word = np.repeat(np.arange(len(texts)), lengths)
+    counts = np.array(
+        [
+            np.bincount(text_of_word[words == word], minlength=len(texts))
+            for word in np.unique(read_words(query_text))
+        ],
+        np.float64,
+    ).reshape(-1, len(texts))
+    holding = np.count_nonzero(counts, axis=1)
+    idf = np.log1p((len(texts) - holding + 0.5) / (holding + 0.5))
+    norms = _K1 * (1 - _B + _B * lengths / lengths.mean())
+    shares = idf[:, None] * counts * (_K1 + 1) / (counts + norms)
+    # Sorted, texts that hold words of the same weights get the very same sum, and tie.
+    scores: list[float] = np.sort(shares, axis=0).sum(axis=0).tolist()
     return scores
-
-
-def _words(text: str) -> list[str]:
-    pattern = _WORD_OR_CHARACTER if has_unspaced(text) else _WORD
-    return pattern.findall(text.lower())

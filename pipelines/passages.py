@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from icu4py.breakers import SentenceBreaker, WordBreaker
 
-from pipelines.documents import Document
+from pipelines.documents import Document, clean_text, replace_surrogates
 from pipelines.groups import Group
 from pipelines.kendra_text import BODY_TOKENS, TITLE_TOKENS, split_kendra_passages, tokenise
 from pipelines.plan import Passages
-
-UNSPACED = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-    "\U00020000-\U0003ffff"
-)
-"""Scripts written without blanks, as the inside of a character class: Thai, Lao, Burmese, Khmer,
-Japanese, Chinese."""
+from pipelines.words import Words, has_unspaced, read_words
 
 _TITLE_WORDS = 30
-_UNSPACED = re.compile(f"[{UNSPACED}]")
 # A run without blanks may be a table or encoded data of any length; a word of it is bounded.
 _WORD_CHARACTERS = 40
 _WORD = re.compile(rf"\s*\S{{1,{_WORD_CHARACTERS}}}\s*")
@@ -33,38 +27,67 @@ class Passage:
 
     `group` is the group's index, `number` counts a group's passages from 0 in reading order.
     `text` is what a model reads; `body` is the same without the title, and empty for a document
-    that has a title only.
+    that has a title only. `words` are the body's.
     """
 
     group: int
     number: int
     text: str
     body: str
+    words: Words = field(compare=False, repr=False)
 
 
-def split_passages(groups: Sequence[Group], settings: Passages) -> list[Passage]:
+class SplitText(NamedTuple):
+    """One passage of a document, as in `Passage`; it says nothing of where the document stands."""
+
+    text: str
+    body: str
+    words: Words
+
+
+SplitDocument = tuple[SplitText, ...]
+"""The passages of one document in reading order: all that ranking reads of its text."""
+
+Splitter = Callable[[Document, Passages], SplitDocument]
+"""`split_document`, or something that remembers what it gave."""
+
+
+def split_document(document: Document, settings: Passages) -> SplitDocument:
+    """Cut one document into passages; it depends on the title, the body and the settings alone.
+
+    A document with a title only gives one passage, one without any text none. A text that is
+    there twice is kept once.
+    """
+    split = _split_kendra if settings.method == "kendra" else _split_sentences
+    # First text wins: a dict keeps the order of first insertion.
+    texts: dict[str, str] = {}
+    for text, body in split(document, settings):
+        texts.setdefault(text, body)
+    return tuple(SplitText(text, body, read_words(body)) for text, body in texts.items())
+
+
+def split_passages(
+    groups: Sequence[Group], settings: Passages, split: Splitter = split_document
+) -> list[Passage]:
     """Cut each group's documents into passages: groups in order, reading order within.
 
-    A document with a title only gives one passage, one without any text none. A text that a
-    group has twice, as variants of a product do, is kept once.
+    A text that a group has twice, as variants of a product do, is kept once.
     """
-    split = _split_kendra if settings.method == "kendra" else _split_document
     passages: list[Passage] = []
     for index, group in enumerate(groups):
-        # First text wins: a dict keeps the order of first insertion.
-        texts: dict[str, str] = {}
+        texts: dict[str, SplitText] = {}
         for document in group.documents:
-            for text, body in split(document, settings):
-                texts.setdefault(text, body)
+            for found in split(document, settings):
+                texts.setdefault(found.text, found)
         passages.extend(
-            Passage(index, number, text, body) for number, (text, body) in enumerate(texts.items())
+            Passage(index, number, *found) for number, found in enumerate(texts.values())
         )
     return passages
 
 
-def _split_document(document: Document, settings: Passages) -> list[tuple[str, str]]:
-    title = "".join(_words(document.title)[:_TITLE_WORDS]).rstrip()
-    bodies = split_body(document.body, settings.tokens, settings.overlap)
+def _split_sentences(document: Document, settings: Passages) -> list[tuple[str, str]]:
+    title = "".join(_words(clean_text(document.title))[:_TITLE_WORDS]).rstrip()
+    bodies = split_body(clean_text(document.body), settings.tokens, settings.overlap)
     if not bodies:
         return [(title, "")] if title else []
     if not title:
@@ -117,11 +140,6 @@ def split_body(text: str, words: int, overlap: int) -> list[str]:
     return windows
 
 
-def has_unspaced(text: str) -> bool:
-    """Whether the text has a character of the scripts in `UNSPACED`."""
-    return not text.isascii() and _UNSPACED.search(text) is not None
-
-
 def _words(text: str) -> list[str]:
     """Cut a text into words, each with the blanks after it, so that joined they are the text."""
     if not has_unspaced(text):
@@ -136,8 +154,9 @@ def _words(text: str) -> list[str]:
 
 
 def _split_kendra(document: Document, _settings: Passages) -> list[tuple[str, str]]:
-    title = tokenise(document.title)[:TITLE_TOKENS]
+    # Line breaks end a sentence for the plugin, so its method gets the text as it is.
+    title = tokenise(replace_surrogates(document.title))[:TITLE_TOKENS]
     return [
         (" ".join(title + tokens[:BODY_TOKENS]), " ".join(tokens))
-        for tokens in split_kendra_passages(document.body)
+        for tokens in split_kendra_passages(replace_surrogates(document.body))
     ]

@@ -15,7 +15,7 @@ from pipelines.fusion import Ranked, fuse, lay_on, rank_hits, reorder
 from pipelines.groups import Group, group_documents
 from pipelines.hits import Hit
 from pipelines.passage_selection import select_passages
-from pipelines.passages import Passage, split_passages
+from pipelines.passages import Passage, Splitter, split_document, split_passages
 from pipelines.plan import Plan
 from pipelines.scoring import Scorer, group_scores
 
@@ -73,7 +73,9 @@ class Rescoring:
     hits: tuple[HitReport, ...]
 
 
-def prepare(plan: Plan, query_text: str, hits: Sequence[Hit]) -> Prepared:
+def prepare(
+    plan: Plan, query_text: str, hits: Sequence[Hit], split: Splitter = split_document
+) -> Prepared:
     """Read, group and cut the hits of a window, and choose the passages worth a model's time.
 
     Raises NoText when no hit has any text in the plan's fields, and BadScores for an original
@@ -83,7 +85,7 @@ def prepare(plan: Plan, query_text: str, hits: Sequence[Hit]) -> Prepared:
         raise BadScores("a hit of the response has a score that is not a finite number")
     groups = group_documents(read_documents(hits, plan))
     passages = select_passages(
-        replace_surrogates(query_text), split_passages(groups, plan.passages), plan.passages
+        replace_surrogates(query_text), split_passages(groups, plan.passages, split), plan.passages
     )
     if not passages:
         raise NoText("no hit has text in the fields of the plan's document; check their names")

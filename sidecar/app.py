@@ -27,6 +27,7 @@ from sidecar.relay.tls import BadTlsFile, build_listener_context, build_upstream
 from sidecar.relay.upstream_connection import TimeLimits
 from sidecar.relay.upstream_pool import UpstreamPool
 from sidecar.rerank.usage import UsageFileError
+from sidecar.split_documents import SplitDocuments
 from sidecar.web.health import Readiness
 
 
@@ -84,6 +85,7 @@ class Application:
         """
         main = self._config.main
         counts = Counts(self.metrics)
+        self._documents = SplitDocuments(main.split_documents_mb << 20)
         self._pool = UpstreamPool(
             main.upstream.urls,
             counts,
@@ -98,6 +100,7 @@ class Application:
             self._config,
             self._pool,
             self._scorer,
+            self._documents,
             self.metrics,
             self._plugin_settings,
             self._on_rescored,
@@ -157,6 +160,7 @@ class Application:
             await self._plugin_settings_front.stop()
         self._pool.close()
         await self._api.stop()
+        await asyncio.to_thread(self._documents.close)
         if self._models is not None:
             await asyncio.to_thread(self._models.close)
 

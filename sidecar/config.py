@@ -222,6 +222,10 @@ class MainFile(Strict):
     passage_store_mb: int = Field(default=256, ge=1, le=1_000_000)
     """Memory for passage vectors, in MiB; the least recently used ones go first."""
 
+    split_documents_mb: int = Field(default=64, ge=1, le=1_000_000)
+    """Memory for documents as they were cut into passages, in MiB, so that a search does not cut
+    them again; the least recently used ones go first."""
+
 
 class Config(NamedTuple):
     """A whole, checked configuration: the main file and the plans by name."""

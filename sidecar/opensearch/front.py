@@ -26,6 +26,7 @@ from sidecar.opensearch.search import OnRescored, Search, leave_alone, search_an
 from sidecar.opensearch.search_template import search_template_and_rescore
 from sidecar.relay.front import Answer, Exchanger, Forward, Request, Take
 from sidecar.relay.heads import RequestHead
+from sidecar.split_documents import SplitDocuments
 
 _log = logging.getLogger("sidecar.search")
 
@@ -38,6 +39,7 @@ class SearchFront:
     """The front door for OpenSearch's own search API; a `relay.front.Front`.
 
     `scorer` gives the scorer for a deadline, or None while the models are being loaded.
+    `documents` are those that were cut into passages before.
     `plugin_settings` are the Kendra plugin's index settings, if they are kept at all; then there
     is a plan of the name PLUGIN_PLAN. `on_rescored` is told of every rescoring.
     """
@@ -45,6 +47,7 @@ class SearchFront:
     config: Config
     upstream: Exchanger
     scorer: Callable[[], Callable[[float], Scorer] | None]
+    documents: SplitDocuments
     metrics: Metrics
     plugin_settings: PluginSettingsFile | None = None
     on_rescored: OnRescored | None = None
@@ -164,7 +167,15 @@ class SearchFront:
         if ranking is not None:
             plan = ranking.apply(plan)
         plugin_plan = self.config.plans.get(PLUGIN_PLAN)
-        return Search(plan_name, plan, self.upstream, scorer, plugin_plan, self.on_rescored)
+        return Search(
+            plan_name,
+            plan,
+            self.upstream,
+            scorer,
+            self.documents,
+            plugin_plan=plugin_plan,
+            on_rescored=self.on_rescored,
+        )
 
     def _count(self, outcome: Outcome) -> None:
         self.metrics.searches.labels(outcome.plan, outcome.status, outcome.reason or "").inc()

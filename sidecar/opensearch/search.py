@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from pipelines.errors import DeadlinePassed, RescoreError
 from pipelines.plan import Plan
-from pipelines.rescore import Prepared, Rescoring, prepare, rescore
+from pipelines.rescore import Prepared, Rescoring, rescore
 from pipelines.scoring import Scorer
 from sidecar.opensearch.exchange import (
     BODY_LIMIT,
@@ -43,6 +43,7 @@ from sidecar.relay.content_coding import encode_content
 from sidecar.relay.errors import UpstreamError
 from sidecar.relay.front import Answer, Exchanger, Forward, Request, Response
 from sidecar.relay.heads import RequestHead
+from sidecar.split_documents import SplitDocuments
 
 _WHATEVER_THE_WINDOW: Final = (401, 403, 404)
 """Refusals of the caller or the index: the client's own search would get the same."""
@@ -58,7 +59,8 @@ OnRescored = Callable[[ReadHits, Prepared, Rescoring], object]
 class Search:
     """Where the work of one search is done: its plan, OpenSearch, and the models.
 
-    `scorer` gives the scorer for a deadline in seconds of the monotonic clock. `plugin_plan` is
+    `scorer` gives the scorer for a deadline in seconds of the monotonic clock. `documents` are
+    those that were cut into passages before. `plugin_plan` is
     what a search with the Kendra plugin's section in `ext` gets in place of `plan`, if there is
     one; its name is PLUGIN_PLAN.
     """
@@ -67,6 +69,7 @@ class Search:
     plan: Plan
     upstream: Exchanger
     scorer: Callable[[float], Scorer]
+    documents: SplitDocuments
     plugin_plan: Plan | None = None
     on_rescored: OnRescored | None = None
 
@@ -146,7 +149,7 @@ async def rescore_answer(
         status = "skipped"
     else:
         try:
-            rescoring = await _rescore(read, len(content), found, search, head, answered)
+            rescoring = await _rescore(read, found, search, head, answered)
         except RescoreError as error:
             status, reason = "failed", error.reason
         except Exception:
@@ -175,7 +178,6 @@ async def rescore_answer(
 
 async def _rescore(
     read: ReadHits,
-    size: int,
     found: SearchRequest,
     search: Search,
     head: RequestHead | None,
@@ -187,11 +189,11 @@ async def _rescore(
     if not found.text_in_reply:
         try:
             async with asyncio.timeout(deadline - time.monotonic()):
-                sources, size = await _fetch_text(read, search, head)
+                sources = await _fetch_text(read, search, head)
         except TimeoutError:
             raise DeadlinePassed("the text was not fetched in time") from None
         hits = read.window(plan.rescore_window, sources)
-    prepared = await off_loop(size, lambda: prepare(plan, found.query_text, hits))
+    prepared = await search.documents.prepare(plan, found.query_text, hits, deadline)
     rescoring = await rescore(plan, found.query_text, prepared, search.scorer(deadline))
     if search.on_rescored is not None:
         search.on_rescored(read, prepared, rescoring)
@@ -200,8 +202,8 @@ async def _rescore(
 
 async def _fetch_text(
     read: ReadHits, search: Search, head: RequestHead | None
-) -> tuple[Sequence[Mapping[str, Any]], int]:
-    """The sources of the window's hits, and how many bytes they came in."""
+) -> Sequence[Mapping[str, Any]]:
+    """The sources of the window's hits."""
     if head is None:
         raise TextNotFetched("the text is not in the answer")
     hits = read.hits[: search.plan.rescore_window]
@@ -213,7 +215,7 @@ async def _fetch_text(
         content, _ = decode_answer(response)
     except (UpstreamError, AsItCame) as error:
         raise TextNotFetched(str(error)) from None
-    return await off_loop(len(content), lambda: read_texts(content, hits)), len(content)
+    return await off_loop(len(content), lambda: read_texts(content, hits))
 
 
 def _answered(response: Response, outcome: Outcome) -> Answer:

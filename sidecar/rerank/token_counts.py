@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from itertools import islice
 
-from pipelines.passages import UNSPACED
+from pipelines.words import UNSPACED
 
 # Lone surrogates match as signs, so that every text can be counted.
 _TOKEN = re.compile(rf"[{UNSPACED}]|[^\W\d_{UNSPACED}]{{1,8}}|\d{{1,3}}|[^\w\s]|_")

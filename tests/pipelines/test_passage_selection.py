@@ -5,11 +5,12 @@ import pytest
 from pipelines.passage_selection import bm25, select_passages
 from pipelines.passages import Passage
 from pipelines.plan import Passages
+from pipelines.words import read_words
 
 
 def passages_of(*groups: list[str]) -> list[Passage]:
     return [
-        Passage(index, number, f"Title. {body}", body)
+        Passage(index, number, f"Title. {body}", body, read_words(body))
         for index, bodies in enumerate(groups)
         for number, body in enumerate(bodies)
     ]
@@ -67,7 +68,7 @@ def test_the_kendra_method_follows_the_plugin_even_within_the_limit() -> None:
 def test_bm25_is_the_published_formula() -> None:
     # Two of three texts hold "a": idf = ln(1 + 1.5 / 2.5); lengths 2, 4, 3, mean 3.
     idf = 0.47000362924573563
-    assert bm25("a a", ["a b", "a a b c", "b c d"]) == pytest.approx(
+    assert bm25("a a", [*map(read_words, ["a b", "a a b c", "b c d"])]) == pytest.approx(
         [
             idf * 1 * 2.2 / (1 + 1.2 * (0.25 + 0.75 * 2 / 3)),
             idf * 2 * 2.2 / (2 + 1.2 * (0.25 + 0.75 * 4 / 3)),
@@ -78,4 +79,12 @@ def test_bm25_is_the_published_formula() -> None:
 
 def test_bm25_of_nothing() -> None:
     assert bm25("a", []) == []
-    assert bm25("a", ["", "?"]) == [0.0, 0.0]
+    assert bm25("a", [read_words(""), read_words("?")]) == [0.0, 0.0]
+
+
+def test_texts_with_the_same_words_tie_whatever_their_order() -> None:
+    words = [f"w{number}" for number in range(12)]
+    texts = [" ".join(words[turn:] + words[:turn]) for turn in range(12)]
+    others = ["w1 w5 x", "w1 y", "w9 w2 w2 z", "w11"]
+    scores = bm25(" ".join(words), [*map(read_words, texts + others)])
+    assert len(set(scores[:12])) == 1

@@ -8,6 +8,7 @@ from pipelines.documents import Document, clean_text
 from pipelines.groups import Group
 from pipelines.passages import Passage, split_body, split_passages
 from pipelines.plan import Passages
+from pipelines.words import read_words
 
 
 def group(*documents: tuple[str, str]) -> Group:
@@ -30,9 +31,23 @@ def names(windows: list[str]) -> list[list[str]]:
 
 
 def test_a_short_body_is_one_passage_with_the_title_before_it() -> None:
-    assert split_passages([group(("Red shoe", "It is soft. It is red."))], Passages()) == [
-        Passage(0, 0, "Red shoe. It is soft. It is red.", "It is soft. It is red.")
+    body = "It is soft. It is red."
+    assert split_passages([group(("Red shoe", body))], Passages()) == [
+        Passage(0, 0, f"Red shoe. {body}", body, read_words(body))
     ]
+
+
+def test_text_is_cleaned_before_it_is_cut() -> None:
+    raw = group((" Red  shoe\n", "It\tis \ud800 soft."))
+    assert texts([raw]) == ["Red shoe. It is \ufffd soft."]
+
+
+def test_the_kendra_method_keeps_line_breaks_because_they_end_sentences() -> None:
+    raw = [group(("T\ud800", "Heading one\nText \ud800 two"))]
+    assert texts(raw, method="kendra") == ["heading one text two"]
+    lines = [" ".join(["word"] * count) for count in (30, 40, 20, 45, 30)]
+    one, many = (texts([group(("", joint.join(lines)))], method="kendra") for joint in " \n")
+    assert one != many
 
 
 @pytest.mark.parametrize(
@@ -52,8 +67,8 @@ def test_a_title_keeps_its_own_punctuation(title: str, text: str) -> None:
 def test_a_title_alone_is_a_passage_and_no_text_is_none() -> None:
     groups = [group(("Only a title", "")), group(("", "")), group(("", "Body"))]
     assert split_passages(groups, Passages()) == [
-        Passage(0, 0, "Only a title", ""),
-        Passage(2, 0, "Body", "Body"),
+        Passage(0, 0, "Only a title", "", read_words("")),
+        Passage(2, 0, "Body", "Body", read_words("Body")),
     ]
 
 

@@ -8,10 +8,14 @@ from pipelines.errors import BadScores
 from pipelines.passages import Passage
 from pipelines.plan import Aggregate
 from pipelines.scoring import group_scores
+from pipelines.words import read_words
 
 
 def passages_of(*groups_and_numbers: tuple[int, int]) -> list[Passage]:
-    return [Passage(group, number, "text", "text") for group, number in groups_and_numbers]
+    return [
+        Passage(group, number, "text", "text", read_words("text"))
+        for group, number in groups_and_numbers
+    ]
 
 
 @pytest.mark.parametrize(

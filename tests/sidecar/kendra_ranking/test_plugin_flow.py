@@ -17,6 +17,7 @@ from botocore.credentials import Credentials
 from pipelines.hits import Hit
 from pipelines.passage_selection import bm25
 from pipelines.rescore import prepare, rescore
+from pipelines.words import read_words
 from sidecar.config import Model
 from sidecar.kendra_ranking.rescoring import write_score
 from sidecar.metrics import Metrics
@@ -45,7 +46,9 @@ def query_texts() -> list[str]:
 
 def page_of(corpus: dict[str, tuple[str, str]], query: str, with_titles: bool) -> list[PageHit]:
     """The best 30 by BM25, as a search would bring them."""
-    scored = zip(bm25(query, [body for _, body in corpus.values()]), corpus, strict=True)
+    scored = zip(
+        bm25(query, [read_words(body) for _, body in corpus.values()]), corpus, strict=True
+    )
     best = sorted(scored, key=lambda pair: -pair[0])[:30]
     return [
         PageHit(name, round(score, 4), corpus[name][0] if with_titles else None, corpus[name][1])

@@ -16,6 +16,7 @@ from sidecar.opensearch.plugin_ext import PLUGIN_PLAN
 from sidecar.opensearch.plugin_settings_file import PluginSettingsFile
 from sidecar.relay.front import Answer, Forward, Request, Response
 from sidecar.relay.heads import RequestHead, parse_request_head
+from sidecar.split_documents import SplitDocuments
 
 PLAN = {"document": {"body": "t"}, "stages": [{"model": "m"}]}
 PLANS = {
@@ -37,7 +38,7 @@ def front(routes: Sequence[tuple[str, str]]) -> SearchFront:
             "routes": [{"index": index, "plan": plan} for index, plan in routes],
         }
     )
-    return SearchFront(Config(main, PLANS), Unused(), lambda: None, Metrics())
+    return SearchFront(Config(main, PLANS), Unused(), lambda: None, SplitDocuments(1), Metrics())
 
 
 ROUTED = [("products", "shop"), ("docs", "rendered")]

@@ -21,6 +21,7 @@ from sidecar.opensearch.search import Search
 from sidecar.relay.errors import ResponseTooLarge, UpstreamBroken
 from sidecar.relay.front import Answer, Forward, Request, Response
 from sidecar.relay.heads import parse_request_head, parse_response_head
+from sidecar.split_documents import SplitDocuments
 
 ROUTES = (Route(index="a", plan="plan"),)
 PLAN = Plan.model_validate(
@@ -74,7 +75,11 @@ async def ask(upstream: Upstream, body: bytes = BODY) -> tuple[Forward | Answer,
 
     def search_of(names: Sequence[str]) -> Search | None:
         plan_name = find_plan(names, ROUTES)
-        return Search(plan_name, PLAN, upstream, scorer) if plan_name else None
+        return (
+            Search(plan_name, PLAN, upstream, scorer, SplitDocuments(1 << 20))
+            if plan_name
+            else None
+        )
 
     return await search_all_and_rescore(request, (), search_of)
 

@@ -18,6 +18,7 @@ from sidecar.opensearch.search import Search, leave_alone, search_and_rescore
 from sidecar.relay.errors import ResponseTooLarge, UpstreamBroken
 from sidecar.relay.front import Answer, Forward, Request, Response
 from sidecar.relay.heads import parse_request_head, parse_response_head
+from sidecar.split_documents import SplitDocuments
 
 MATCH = {"match": {"body": "red shoes"}}
 SECTION = {
@@ -89,7 +90,14 @@ def asked(body: object, *lines: str) -> Request:
 
 
 def search(upstream: Scripted, plan: Plan | None = None, plugin_plan: Plan | None = None) -> Search:
-    return Search("own", plan or a_plan(), upstream, lambda deadline: LastFirst(), plugin_plan)
+    return Search(
+        "own",
+        plan or a_plan(),
+        upstream,
+        lambda deadline: LastFirst(),
+        SplitDocuments(1 << 20),
+        plugin_plan,
+    )
 
 
 def ids(answer: Forward | Answer) -> list[str]:

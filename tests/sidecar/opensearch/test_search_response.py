@@ -44,6 +44,38 @@ def test_what_is_read_of_a_response() -> None:
     assert (read.shards_failed, read.timed_out, read.terminated_early) == (0, False, False)
 
 
+@pytest.mark.parametrize(
+    "rest",
+    [
+        '"_id":"x","_score":1.5E-7,"_source":{"_score":9,"a":{"_source":"}"}}}',
+        '"_id":"x","_score":0,"_source":null}',
+        '"_id":"\\"x","_score":-12.0,"_source":{}}',
+        '"_id":"x","_score":3.0,"_source":{},"sort":[3.0]}',
+        '"_id":"x","_score":3.0,"_source":{"t":"\\ud800"} }',
+        '"_id":"x","_score":3.4e39,"_source":{}}',
+    ],
+)
+def test_hits_are_read_alike_however_they_are_spaced(rest: str) -> None:
+    def read(element: str) -> tuple[object, ...]:
+        text = COMPACT.replace('{"_index":"i","_id":"d","_score":1.0}', element)
+        hits = read_hits(encode(text)).hits
+        hit = hits[-1]
+        token = text[hit.score_start : hit.score_end]
+        element = text[hit.start : hit.end]
+        return element, token, hit.score, hit.index, hit.id, hit.source, hit.sorted
+
+    plain, *read_plain = read('{"_index":"i",' + rest)
+    spaced, *read_spaced = read('{ "_index":"i",' + rest)
+    assert (plain, spaced) == ('{"_index":"i",' + rest, '{ "_index":"i",' + rest)
+    assert read_plain == read_spaced
+
+
+@pytest.mark.parametrize("score", ["01", "1.", ".5", "+1", "1e", "NaN"])
+def test_a_score_that_is_no_json_is_refused(score: str) -> None:
+    with pytest.raises(Unreadable):
+        read_hits(COMPACT.replace('"_score":2.50', f'"_score":{score}').encode())
+
+
 def test_what_tells_that_the_hits_are_not_the_best() -> None:
     text = COMPACT.replace('"failed":0', '"failed":2').replace("false", "true", 1)
     read = read_hits(text.replace('"took"', '"terminated_early":true,"took"').encode())

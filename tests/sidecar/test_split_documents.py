@@ -1,0 +1,137 @@
+"""What is cut once, what is forgotten, and where the cutting is done."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from pipelines.documents import Document
+from pipelines.errors import DeadlinePassed, NoText
+from pipelines.hits import Hit
+from pipelines.passages import SplitDocument, split_document
+from pipelines.plan import Passages, Plan
+from pipelines.rescore import prepare
+from sidecar.split_documents import SplitDocuments
+
+PLAN = Plan.model_validate({"document": {"title": "t", "body": "b"}, "stages": [{"model": "m"}]})
+SETTINGS = Passages()
+QUERY = "number 7"
+
+
+def body(number: int, words: int = 300) -> str:
+    sentence = f"Sentence {number} is about the number {number % 9} and its friends. "
+    return sentence * (words // 11)
+
+
+def hits(count: int, words: int = 300) -> list[Hit]:
+    return [Hit(n, 9.0, {"t": f"Title {n}", "b": body(n, words)}) for n in range(count)]
+
+
+@pytest.fixture
+def documents() -> Iterator[SplitDocuments]:
+    kept = SplitDocuments(1 << 20)
+    yield kept
+    kept.close()
+
+
+def texts(split: SplitDocument) -> list[str]:
+    return [one.text for one in split]
+
+
+def test_a_document_is_cut_once(documents: SplitDocuments) -> None:
+    document = Document(0, "Title", body(1), 9.0, None)
+    cut = documents.split(document, SETTINGS)
+    assert texts(cut) == texts(split_document(document, SETTINGS))
+    assert documents.split(replace(document, position=4, original_score=1.0), SETTINGS) is cut
+    assert len(documents) == 1
+
+
+@pytest.mark.parametrize(
+    ("title", "body", "settings"),
+    [
+        ("a b", "c d. e", {}),
+        ("a", "b c d. e", {}),
+        ("a b", "c d. f", {}),
+        ("a b", "c d. e", {"method": "kendra"}),
+        ("a b", "c d. e", {"tokens": 9}),
+        ("a b", "c d. e", {"overlap": 0}),
+        ("a \ud800", "c d. e", {}),
+        ("a ?", "c d. e", {}),
+    ],
+)
+def test_what_decides_the_passages_is_told_apart(
+    documents: SplitDocuments, title: str, body: str, settings: dict[str, object]
+) -> None:
+    kept = documents.split(Document(0, "a b", "c d. e", 1.0, None), SETTINGS)
+    found = documents.split(Document(0, title, body, 1.0, None), Passages.model_validate(settings))
+    same = (title, body, settings) == ("a b", "c d. e", {})
+    assert (found is kept) is same
+
+
+def test_memory_is_bounded_and_the_least_recently_used_go_first() -> None:
+    documents = SplitDocuments(60_000)
+    one = Document(0, "one", body(1), 1.0, None)
+    first = documents.split(one, SETTINGS)
+    for number in range(100):
+        documents.split(Document(0, f"n {number}", body(number), 1.0, None), SETTINGS)
+        assert documents.split(one, SETTINGS) is first
+        assert documents.held_bytes <= 60_000
+    assert 3 < len(documents) < 50
+    documents.split(Document(0, "huge", body(1, 30_000), 1.0, None), SETTINGS)
+    assert documents.split(one, SETTINGS) is first, "what is larger than all memory is not kept"
+    documents.close()
+
+
+@pytest.mark.parametrize("count", [1, 4, 60])
+async def test_a_window_is_prepared_as_the_core_does_it(
+    documents: SplitDocuments, count: int
+) -> None:
+    expected = prepare(PLAN, QUERY, hits(count))
+    assert await documents.prepare(PLAN, QUERY, hits(count)) == expected
+    assert await documents.prepare(PLAN, QUERY, hits(count)) == expected
+
+
+async def test_a_known_window_needs_no_thread(documents: SplitDocuments) -> None:
+    await documents.prepare(PLAN, QUERY, hits(30))
+    documents.close()
+    await documents.prepare(PLAN, "another query", hits(30))
+    with pytest.raises(RuntimeError):
+        await documents.prepare(PLAN, QUERY, hits(60))
+
+
+async def test_errors_of_the_core_come_through(documents: SplitDocuments) -> None:
+    with pytest.raises(NoText):
+        await documents.prepare(PLAN, QUERY, [])
+
+
+async def test_the_deadline_ends_the_cutting_and_what_was_cut_is_kept() -> None:
+    documents = SplitDocuments(1 << 26)
+    window = hits(6000)
+    with pytest.raises(DeadlinePassed):
+        await documents.prepare(PLAN, QUERY, window, time.monotonic() + 0.3)
+    documents.close()
+    assert 0 < len(documents) < len(window)
+
+
+def test_two_threads_keep_the_count_of_bytes() -> None:
+    documents = SplitDocuments(30_000)
+
+    def split() -> None:
+        for number in range(200):
+            documents.split(Document(0, "", body(number % 20), 1.0, None), SETTINGS)
+
+    threads = [threading.Thread(target=split) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert 0 < documents.held_bytes <= 30_000
+    before, count = documents.held_bytes, len(documents)
+    last = Document(0, "", body(19), 1.0, None)
+    documents.split(last, SETTINGS)
+    assert (documents.held_bytes, len(documents)) == (before, count)
+    documents.close()
