@@ -1,9 +1,9 @@
 """How good an order is: nDCG, reciprocal rank and recall, as trec_eval computes them.
 
-Conventions of TREC: an id without a judgment counts as not relevant, so do grades below 1; only
-the first `k` ids of a run count; a query without any relevant document scores 0. Unlike
-trec_eval, which sorts a run by its scores again, the order given is the order judged. A ranked
-id may not occur twice.
+Conventions of TREC: an id without a judgment counts as not relevant, so does a grade of 0 or
+less; only the first `k` ids of a run count; a query without any relevant document scores 0.
+Unlike trec_eval, which sorts a run by its scores again and knows whole grades only, the order
+given is the order judged, and a grade may be a fraction. A ranked id may not occur twice.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from math import fsum, log2
 
-Measure = Callable[[Mapping[str, int], Sequence[str], int], float]
+Measure = Callable[[Mapping[str, float], Sequence[str], int], float]
 
 
-def ndcg(grades_by_id: Mapping[str, int], ranked_ids: Sequence[str], k: int) -> float:
+def ndcg(grades_by_id: Mapping[str, float], ranked_ids: Sequence[str], k: int) -> float:
     """Normalised discounted cumulative gain at `k`, from 0 to 1.
 
     The gain is the grade itself, the discount log2(rank + 1); the ideal order is made of all
     judged documents (Järvelin and Kekäläinen 2002; trec_eval's `ndcg_cut`).
     """
-    gains = [max(0, grades_by_id.get(id_, 0)) for id_ in _first(ranked_ids, k)]
+    gains = [max(0.0, grades_by_id.get(id_, 0)) for id_ in _first(ranked_ids, k)]
     ideal = sorted((grade for grade in grades_by_id.values() if grade > 0), reverse=True)[:k]
     return _discounted(gains) / _discounted(ideal) if ideal else 0.0
 
 
-def reciprocal_rank(grades_by_id: Mapping[str, int], ranked_ids: Sequence[str], k: int) -> float:
+def reciprocal_rank(grades_by_id: Mapping[str, float], ranked_ids: Sequence[str], k: int) -> float:
     """1 / rank of the first relevant document within the first `k`, 0 if there is none."""
     for rank, id_ in enumerate(_first(ranked_ids, k), start=1):
         if grades_by_id.get(id_, 0) > 0:
@@ -33,7 +33,7 @@ def reciprocal_rank(grades_by_id: Mapping[str, int], ranked_ids: Sequence[str], 
     return 0.0
 
 
-def recall(grades_by_id: Mapping[str, int], ranked_ids: Sequence[str], k: int) -> float:
+def recall(grades_by_id: Mapping[str, float], ranked_ids: Sequence[str], k: int) -> float:
     """The share of all relevant documents that is within the first `k`."""
     relevant = {id_ for id_, grade in grades_by_id.items() if grade > 0}
     return len(relevant.intersection(_first(ranked_ids, k))) / len(relevant) if relevant else 0.0
@@ -41,7 +41,7 @@ def recall(grades_by_id: Mapping[str, int], ranked_ids: Sequence[str], k: int) -
 
 def mean_over_queries(
     measure: Measure,
-    qrels: Mapping[str, Mapping[str, int]],
+    qrels: Mapping[str, Mapping[str, float]],
     run: Mapping[str, Sequence[str]],
     k: int,
 ) -> float:
@@ -65,5 +65,5 @@ def _first(ranked_ids: Sequence[str], k: int) -> list[str]:
     return list(ranked_ids[:k])
 
 
-def _discounted(gains: Sequence[int]) -> float:
+def _discounted(gains: Sequence[float]) -> float:
     return fsum(gain / log2(rank + 1) for rank, gain in enumerate(gains, start=1))

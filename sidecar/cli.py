@@ -16,6 +16,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from sidecar.commands.evaluate import evaluate
 from sidecar.commands.terminal import Refused, config_option, read_configuration, run_loop
 from sidecar.config import Address, Config, read_address
 
@@ -176,3 +177,6 @@ def demo(once: bool, port: int, api_port: int, opensearch_url: str | None) -> No
             raise Refused(str(error)) from None
 
     run_loop(run)
+
+
+main.add_command(evaluate)

@@ -32,6 +32,15 @@ class Refused(click.ClickException):
         click.echo(self.message, err=True)
 
 
+class Negative(click.ClickException):
+    """A negative answer: the message as it is, exit status 1."""
+
+    exit_code = 1
+
+    def show(self, file: Any = None) -> None:
+        click.echo(self.message, err=True)
+
+
 def read_configuration(path: Path) -> Config:
     """The whole configuration; raises Refused with every mistake in it."""
     try:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from aiohttp import ClientSession, ClientTimeout
 from pydantic import ValidationError
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pipelines.plan import DocumentFields, Plan, Stage
 from sidecar.app import Application
@@ -23,8 +21,10 @@ from sidecar.demo.errors import DemoError
 from sidecar.demo.index import INDEX, search_body
 from sidecar.demo.load import delete_index, load_collection
 from sidecar.demo.report import curl_lines, print_report
-from sidecar.evaluation import SearchFailed, compare, run_queries
+from sidecar.evaluation.comparison import compare
+from sidecar.evaluation.searching import SearchFailed, run_queries
 from sidecar.models.sources import check_source
+from sidecar.screen import progress_bar
 
 __all__ = ["DemoError", "run_demo"]
 
@@ -114,7 +114,7 @@ def build_config(url: str, port: int, api_port: int) -> Config:
 async def _load(console: Console, url: str, collection: Collection) -> None:
     count = len(collection.documents)
     console.print(f"Loading {count:,} documents (SciFact) into {url} ...")
-    with _progress(console, "documents", count) as advance:
+    with progress_bar(console, "documents", count) as advance:
         await load_collection(url, collection, advance)
 
 
@@ -131,32 +131,16 @@ async def _evaluate(
                 f"Searching with {len(bodies)} queries; each passage is read once,"
                 " in a minute or two ..."
             )
-            with _progress(console, "cold", len(bodies)) as advance:
+            with progress_bar(console, "cold", len(bodies)) as advance:
                 await run_queries(session, rescored_url, bodies, on_answer=advance)
             console.print("Searching again, now warm; OpenSearch alone, then rescored ...")
-            with _progress(console, "warm", 2 * len(bodies)) as advance:
+            with progress_bar(console, "warm", 2 * len(bodies)) as advance:
                 direct = await run_queries(session, direct_url, bodies, on_answer=advance)
                 rescored = await run_queries(session, rescored_url, bodies, on_answer=advance)
     except SearchFailed as error:
         raise DemoError(str(error)) from None
     comparison = compare(collection.qrels, direct, rescored)
     print_report(console, collection, direct, rescored, comparison, plan)
-
-
-@contextmanager
-def _progress(console: Console, what: str, total: int) -> Iterator[Callable[[], object]]:
-    """A bar that goes away when it is full, and none at all where it could not move."""
-    columns = (
-        TextColumn("  {task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda: progress.advance(task)
 
 
 def _print_addresses(console: Console, app: Application, collection: Collection) -> None:

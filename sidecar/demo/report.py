@@ -6,7 +6,6 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -14,9 +13,10 @@ from rich.text import Text
 from pipelines.plan import Plan
 from sidecar.demo.collection import Collection
 from sidecar.demo.index import INDEX, search_body
-from sidecar.evaluation import CUT, Answer, Comparison, Quality
+from sidecar.evaluation.comparison import CUT, Comparison, Quality
+from sidecar.evaluation.searching import Answer
+from sidecar.screen import new_table
 
-_WIDTH = 80
 _TOP = 3
 
 
@@ -67,15 +67,8 @@ def curl_lines(proxy: str, query_text: str) -> tuple[str, str]:
     return f"curl -s {rest}", f"curl -s -H 'X-Rescore: off' {rest}"
 
 
-def _table(console: Console) -> Table:
-    # Lines drawn with letters of a box would be noise in a file or a log.
-    return Table(
-        box=box.ROUNDED if console.is_terminal else box.ASCII, width=min(_WIDTH, console.width)
-    )
-
-
 def _example(console: Console, before: Sequence[Text], after: Sequence[Text]) -> Table:
-    table = _table(console)
+    table = new_table(console)
     table.add_column("", width=1)
     table.add_column("OpenSearch alone", ratio=1, no_wrap=True, overflow="ellipsis")
     table.add_column("rescored", ratio=1, no_wrap=True, overflow="ellipsis")
@@ -92,7 +85,7 @@ def _hit(titles: Mapping[str, str], grades: Mapping[str, int], document: str) ->
 
 
 def _measures(console: Console, comparison: Comparison) -> Table:
-    table = _table(console)
+    table = new_table(console)
     table.add_column(f"{len(comparison.gains)} judged queries")
     for column in (f"nDCG@{CUT}", f"MRR@{CUT}", "warm search, median"):
         table.add_column(column, justify="right")

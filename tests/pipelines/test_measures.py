@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from math import log2
 
+import ir_measures
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,3 +75,27 @@ def test_no_order_beats_the_one_by_grade(grades: dict[str, int], ranked: list[st
     best = sorted(grades, key=lambda id_: -grades[id_])
     for measure in (ndcg, reciprocal_rank, recall):
         assert 0.0 <= measure(grades, ranked, k) <= measure(grades, best, k) <= 1.0
+
+
+@given(st.dictionaries(ids, st.integers(-1, 4)), st.lists(ids, unique=True), st.integers(1, 15))
+def test_the_numbers_are_trec_evals(grades: dict[str, int], ranked: list[str], k: int) -> None:
+    judged = {"beside": 1, **grades}
+    names = {
+        ndcg: ir_measures.nDCG @ k,
+        recall: ir_measures.R @ k,
+        reciprocal_rank: ir_measures.RR @ k,
+    }
+    # trec_eval sorts by score, so that the order given is told by falling scores.
+    scored = {"q": {id_: float(-rank) for rank, id_ in enumerate(["unjudged", *ranked])}}
+
+    theirs = ir_measures.calc_aggregate(names.values(), {"q": judged}, scored)
+
+    for measure, name in names.items():
+        assert measure(judged, ["unjudged", *ranked], k) == pytest.approx(theirs[name])
+
+
+def test_a_grade_may_be_a_fraction() -> None:
+    assert ndcg({"a": 0.5, "b": 0.25}, ["b", "a"], 10) == pytest.approx(
+        (0.25 + 0.5 / log2(3)) / (0.5 + 0.25 / log2(3))
+    )
+    assert reciprocal_rank({"a": 0.5}, ["a"], 10) == recall({"a": 0.5}, ["a"], 10) == 1.0

@@ -162,7 +162,9 @@ def test_check_upstream_says_that_nobody_answers(folder: Path) -> None:
     assert line.startswith("http://127.0.0.1:9: does not answer")
 
 
-@pytest.mark.parametrize("command", [[], ["serve"], ["check"], ["demo"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [[], ["serve"], ["check"], ["demo"], ["evaluate"]], ids=" ".join
+)
 def test_every_command_has_help_with_an_example(command: list[str]) -> None:
     done = sidecar(*command, "--help")
     assert (done.returncode, done.stderr) == (0, "")

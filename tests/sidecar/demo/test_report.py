@@ -6,7 +6,8 @@ from rich.console import Console
 from pipelines.plan import DocumentFields, Plan, Stage
 from sidecar.demo.collection import Collection, SampleDocument
 from sidecar.demo.report import choose_examples, curl_lines, print_report
-from sidecar.evaluation import Answer, compare
+from sidecar.evaluation.comparison import compare
+from sidecar.evaluation.searching import Answer
 
 COLLECTION = Collection(
     documents=tuple(

@@ -1,13 +1,12 @@
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
-from math import log2
 
 import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
-from sidecar.evaluation import Answer, SearchFailed, compare, run_queries
+from sidecar.evaluation.searching import Answer, SearchFailed, run_queries, warm_up
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -92,55 +91,59 @@ async def test_an_address_where_nobody_listens_is_told() -> None:
             await run_queries(session, url, {"1": {}})
 
 
-def answer(ids: str, seconds: float = 0.001, outcome: str | None = None) -> Answer:
-    return Answer(tuple(ids), seconds, outcome)
+async def test_an_answer_that_is_no_search_response_is_told() -> None:
+    async def handle(_: web.Request) -> web.Response:
+        return web.json_response({"tagline": "The OpenSearch Project"})
+
+    async with server(handle) as cluster, ClientSession() as session:
+        with pytest.raises(SearchFailed, match="not a search response: {.tagline"):
+            await run_queries(session, str(cluster.make_url("/index/_search")), {"1": {}})
 
 
-def test_both_sides_are_judged_over_every_judged_query() -> None:
-    qrels = {"1": {"b": 1}, "2": {"a": 1}, "3": {"c": 1}, "4": {"x": 1}}
-    direct = {"1": answer("ab"), "2": answer("ab"), "3": answer("abc"), "4": answer("ab")}
-    # The second is harmed; the fourth is missing, where neither side has found anything.
-    rescored = {"1": answer("ba"), "2": answer("ba"), "3": answer("bac")}
-
-    comparison = compare(qrels, direct, rescored)
-
-    second, third = 1 / log2(3), 1 / log2(4)
-    assert comparison.direct.ndcg == pytest.approx((second + 1 + third) / 4)
-    assert comparison.rescored.ndcg == pytest.approx((1 + second + third) / 4)
-    assert comparison.direct.reciprocal_rank == pytest.approx((1 / 2 + 1 + 1 / 3) / 4)
-    assert comparison.gains == pytest.approx({"1": 1 - second, "2": second - 1, "3": 0.0, "4": 0.0})
-    assert (comparison.helped, comparison.harmed) == (1, 1)
+async def test_an_id_of_two_indexes_counts_once() -> None:
+    async with server(echo) as cluster, ClientSession() as session:
+        url = str(cluster.make_url("/index/_search"))
+        answers = await run_queries(session, url, {"1": {"query": "a b a c"}})
+    assert answers["1"].ranked_ids == ("a", "b", "c")
 
 
-def test_only_the_first_ten_hits_count() -> None:
-    comparison = compare(
-        {"1": {"k": 1}}, {"1": answer("abcdefghijk")}, {"1": answer("kabcdefghij")}
-    )
+def reporting(outcomes: dict[str, list[str]]) -> tuple[TestServer, list[str]]:
+    """A server that gives each query its outcomes in turn, the last one for ever."""
+    asked: list[str] = []
 
-    assert comparison.direct.ndcg == 0
-    assert comparison.rescored.ndcg == 1
+    async def handle(request: web.Request) -> web.Response:
+        query = (await request.json())["query"]
+        asked.append(query)
+        mine = outcomes[query]
+        outcome = mine.pop(0) if len(mine) > 1 else mine[0]
+        return web.json_response({"hits": {"hits": []}}, headers={"X-Rescore": outcome})
 
-
-def test_times_are_in_milliseconds() -> None:
-    times = {"1": answer("a", 0.001), "2": answer("a", 0.002), "3": answer("a", 0.009)}
-
-    comparison = compare({"1": {"a": 1}}, times, times)
-
-    assert comparison.direct.median_ms == pytest.approx(2)
-    assert comparison.direct.mean_ms == pytest.approx(4)
+    return server(handle), asked
 
 
-def test_outcomes_are_counted_by_status_and_reason() -> None:
-    headers = [
-        "applied; plan=p; window=50; scored=50; model=m; ms=3.4",
-        "applied; plan=p; window=50; scored=50; model=m; ms=3.9",
-        "partial; plan=p; reason=deadline; scored=8",
-        None,
-    ]
-    rescored = {str(n): answer("a", outcome=header) for n, header in enumerate(headers)}
+async def test_getting_warm_means_to_ask_until_all_is_scored() -> None:
+    late = ["failed; reason=deadline; plan=p", "failed; reason=overload; plan=p"]
+    late += [f"partial; reason=deadline; plan=p; scored={n}; model=m" for n in (8, 40)]
+    cluster, asked = reporting({"a": [*late, "applied; plan=p"], "b": ["skipped; reason=sort"]})
+    async with cluster, ClientSession() as session:
+        url = str(cluster.make_url("/index/_search"))
+        await warm_up(session, url, {"1": {"query": "a"}, "2": {"query": "b"}})
+    assert asked == ["a"] * 5 + ["b"]
 
-    assert compare({"1": {"a": 1}}, rescored, rescored).outcomes == {
-        "applied": 2,
-        "partial reason=deadline": 1,
-        "not routed": 1,
-    }
+
+async def test_a_model_that_gets_no_further_is_not_waited_for() -> None:
+    never = ["partial; reason=deadline; plan=p; scored=8; model=m"]
+    names = "abcdefgh"
+    cluster, asked = reporting(dict.fromkeys(names, never))
+    async with cluster, ClientSession() as session:
+        url = str(cluster.make_url("/index/_search"))
+        await warm_up(session, url, {name: {"query": name} for name in names})
+    # Three queries are tried again and again in vain; the others need not show it too.
+    assert [asked.count(name) for name in names] == [11, 11, 11, 1, 1, 1, 1, 1]
+
+
+def test_an_outcome_is_read_out_of_the_header() -> None:
+    partial = Answer((), 0.1, "partial; reason=deadline; plan=p; window=50; scored=8; ms=3.4")
+    assert (partial.status, partial.scored) == ("partial reason=deadline", 8)
+    assert (Answer((), 0.1, None).status, Answer((), 0.1, None).scored) == ("not routed", 0)
+    assert Answer((), 0.1, "applied; plan=p; ms=3.9").status == "applied"
