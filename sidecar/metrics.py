@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from collections.abc import Callable, Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
@@ -10,6 +12,21 @@ from prometheus_client.process_collector import ProcessCollector
 MILLISECONDS = tuple(
     ms / 1000 for ms in (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 )
+
+
+class TalliedCounter(Counter):
+    """A counter of what happens too often to be counted here each time.
+
+    `bring_up_to_date` is called before the counter is read, and adds what is missing.
+    """
+
+    bring_up_to_date: Callable[[], None] | None = None
+
+    def collect(self) -> Iterable[Metric]:
+        """The counter's samples; see Counter."""
+        if self.bring_up_to_date is not None:
+            self.bring_up_to_date()
+        return super().collect()
 
 
 class Metrics:
@@ -82,7 +99,7 @@ class Metrics:
             ("state",),
             registry=self.registry,
         )
-        self.requests = Counter(
+        self.requests = TalliedCounter(
             "relay_requests",
             "Requests relayed, by the class of the answer's status: 2xx to 5xx.",
             ("status",),

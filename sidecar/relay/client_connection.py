@@ -11,7 +11,6 @@ from typing import Final, cast
 from sidecar.relay.body import BodyScanner, scan_body
 from sidecar.relay.errors import MalformedMessage, error_answer
 from sidecar.relay.forwarded_request import ForwardedRequest
-from sidecar.relay.front import Take
 from sidecar.relay.heads import RequestHead, find_head_end
 from sidecar.relay.keep_alive import keep_alive
 from sidecar.relay.shared import Shared
@@ -172,7 +171,12 @@ class ClientConnection(asyncio.Protocol):
         self._head = head
         if self._idle_timer is not None:
             self._idle_timer.stop()
-        take = self._taken_by_front(head)
+        try:
+            take = self._shared.front.takes(head)
+        except Exception:
+            _log.exception("the front failed; the request is forwarded as it came")
+            self._shared.counts.failed("front")
+            take = None
         if take is None:
             forwarded = ForwardedRequest(self, self._shared, head)
             self._current = forwarded
@@ -183,14 +187,6 @@ class ClientConnection(asyncio.Protocol):
             taken = TakenRequest(self, self._shared, head, take)
             self._current = taken
             taken.start(data[head_end:], complete)
-
-    def _taken_by_front(self, head: RequestHead) -> Take | None:
-        try:
-            return self._shared.front.takes(head)
-        except Exception:
-            _log.exception("the front failed; the request is forwarded as it came")
-            self._shared.counts.failed("front")
-            return None
 
     def _receive_body(self, scanner: BodyScanner, data: bytes) -> None:
         try:
@@ -245,7 +241,8 @@ class ClientConnection(asyncio.Protocol):
         if self._idle_timer is not None:
             self._idle_timer.restart()
         if not close:
-            self._read_requests()
+            if self._buffer or self._eof or not self._reading:
+                self._read_requests()
         elif self._scanner is not None or self._buffer:
             self._linger()
         else:

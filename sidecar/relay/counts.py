@@ -1,4 +1,4 @@
-"""The relay's metrics, their labels bound once: counting must cost nothing per request."""
+"""The relay's metrics, bound once: counting must cost nothing per request."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ class Counts:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+        self._answered = [0] * 10
+        metrics.requests.bring_up_to_date = self._tell_answered
         self._statuses = [metrics.requests.labels(f"{hundreds}xx") for hundreds in range(1, 6)]
         self._errors = {reason: metrics.relay_errors.labels(reason) for reason in ERROR_REASONS}
 
     def answered(self, status: int) -> None:
-        """Count an answer by its status."""
-        self._statuses[min(status // 100, 5) - 1].inc()
+        """Count an answer by its status, from 100 to 999."""
+        self._answered[status // 100] += 1
 
     def failed(self, reason: str) -> None:
         """Count a request that ended without OpenSearch's whole answer."""
@@ -45,3 +47,9 @@ class Counts:
     def node_up(self, url: str, up: bool) -> None:
         """Show whether a node is used."""
         self._metrics.upstream_up.labels(url).set(up)
+
+    def _tell_answered(self) -> None:
+        for hundreds, count in enumerate(self._answered):
+            if count:
+                self._statuses[min(hundreds, 5) - 1].inc(count)
+                self._answered[hundreds] = 0

@@ -15,11 +15,6 @@ from sidecar.relay.upstream_connection import UpstreamConnection
 class Client(Protocol):
     """The client connection, as the request that is being answered sees it."""
 
-    @property
-    def must_close(self) -> bool:
-        """Whether the connection ends with this answer, whatever the answer is."""
-        ...
-
     def write(self, data: bytes) -> None:
         """Send bytes of an answer."""
         ...
@@ -137,7 +132,8 @@ class ForwardedRequest:
         # An answer before the request's end closes the client's connection, unless it may be one
         # that is meant to be read while the request goes on.
         early = not self._complete and (ended or head.status >= 400)
-        self._close = self._client.must_close or head.framing == UNTIL_CLOSE or early
+        must_close = self._shared.draining or not self._head.keep_alive
+        self._close = must_close or head.framing == UNTIL_CLOSE or early
         add = self._add
         if self._close:
             add += (b"Connection: close",)
@@ -147,12 +143,14 @@ class ForwardedRequest:
         if add or not head.unchanged:
             received = head.write_client(add=add) + received[head.length :]
         self._client.write(received)
-        self._after_bytes(ended)
+        if ended:
+            self._end()
 
     def answer_continued(self, body: bytes, ended: bool) -> None:
         if body:
             self._client.write(body)
-        self._after_bytes(ended)
+        if ended:
+            self._end()
 
     def answer_failed(self, error: UpstreamError) -> None:
         self._shared.counts.failed(error.reason)
@@ -169,9 +167,8 @@ class ForwardedRequest:
 
     # Inside
 
-    def _after_bytes(self, ended: bool) -> None:
-        if ended:
-            self._client.request_ended(close=self._close or not self._complete)
+    def _end(self) -> None:
+        self._client.request_ended(close=self._close or not self._complete)
 
     def _begin(self, connection: UpstreamConnection, data: bytes) -> None:
         self._upstream = connection

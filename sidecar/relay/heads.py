@@ -285,14 +285,14 @@ def find_head_end(data: bytes, sought: int = 0) -> int:
     `sought`: so many bytes were already looked through. Raises MalformedMessage when these bytes
     will never be a head.
     """
-    end = data.find(b"\r\n\r\n", max(0, sought - 3)) + 4
-    if end > HEAD_LIMIT or (end == 3 and len(data) > HEAD_LIMIT):
+    end = data.find(b"\r\n\r\n", sought - 3 if sought > 3 else 0) + 4
+    if 3 < end <= HEAD_LIMIT:
+        return end
+    if end > HEAD_LIMIT or len(data) > HEAD_LIMIT:
         raise MalformedMessage(f"the head is longer than {HEAD_LIMIT} bytes", status=431)
-    if end == 3:
-        if _BARE_LF.search(data, sought) or data[0] < 0x21 and data[:1] != b"\r":
-            raise MalformedMessage("this is not HTTP/1.1; lines must end with CR LF")
-        return -1
-    return end
+    if _BARE_LF.search(data, sought) or data[0] < 0x21 and data[:1] != b"\r":
+        raise MalformedMessage("this is not HTTP/1.1; lines must end with CR LF")
+    return -1
 
 
 def _value(line: bytes) -> bytes:

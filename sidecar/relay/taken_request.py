@@ -20,6 +20,11 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 class ForwardingClient(Client, Protocol):
     """A client connection that can also send a held request on its ordinary way."""
 
+    @property
+    def must_close(self) -> bool:
+        """Whether the connection ends with this answer, whatever the answer is."""
+        ...
+
     def forward(
         self,
         head: RequestHead,

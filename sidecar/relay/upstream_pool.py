@@ -44,7 +44,9 @@ class UpstreamPool:
 
     def take_idle(self) -> UpstreamConnection | None:
         """An idle connection of the node whose turn it is; None when it has none."""
-        connection = self._in_turn()[0].take_idle()
+        nodes = self._nodes
+        node = nodes[0] if len(nodes) == 1 else self._in_turn()[0]
+        connection = node.take_idle()
         if connection is not None:
             self._turn += 1
         return connection
@@ -85,8 +87,6 @@ class UpstreamPool:
 
     def _in_turn(self) -> list[UpstreamNode]:
         """The nodes that are up, the next one first; all of them when none is up."""
-        if len(self._nodes) == 1:
-            return self._nodes
         first = self._turn % len(self._nodes)
         nodes = self._nodes[first:] + self._nodes[:first]
         now = asyncio.get_running_loop().time()
