@@ -1,12 +1,14 @@
-"""How much the relay costs: requests a second and CPU time of a request, beside nginx.
+"""What the relay costs: requests a second, CPU time and waiting time, beside nginx.
 
-    python benchmarks/relay.py                 # sidecar and nginx, alternated
-    python benchmarks/relay.py --other PATH    # and the sidecar of another checkout
+    python benchmarks/relay.py                    # all sizes, one table
+    python benchmarks/relay.py --connections 1 --kilobytes 20 --rounds 9
+    python benchmarks/relay.py --other PATH       # and the sidecar of another checkout
+    python benchmarks/relay.py --json
 
 Needs Linux, two cores, `nginx` and `wrk` (Debian: apt-get install nginx wrk). The proxy has core
 0 to itself; the upstream, an nginx that answers from memory, shares core 1 with wrk. Each round
-runs every proxy once, so that what else the machine does falls on all of them. Requests: POST of
-150 bytes, keep-alive, 16 connections.
+runs every proxy once, so that what else the machine does falls on all of them, and ratios and
+differences are taken within a round. Requests: POST of 150 bytes, keep-alive.
 """
 
 # ruff: noqa: S603, S607 - it starts programs of its own choice, from PATH
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -23,9 +26,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
 
 ROOT = Path(__file__).resolve().parents[1]
 PROXY_CORE, LOAD_CORE = "0", "1"
@@ -44,10 +52,12 @@ UPSTREAM = """
   server {{ listen 127.0.0.1:{port}; root {folder}; default_type application/json;
     error_page 405 =200 $uri; open_file_cache max=10; }}
 """
+# Buffers that hold the largest answer: by default nginx would write a part of it to the disk.
 PROXY = """
   upstream node {{ server 127.0.0.1:{upstream}; keepalive 64; keepalive_requests 1000000000; }}
   server {{ listen 127.0.0.1:{port};
     location / {{ proxy_pass http://node; proxy_http_version 1.1;
+      proxy_buffers 16 16k; proxy_max_temp_file_size 0;
       proxy_set_header Connection ""; }} }}
 """
 CONFIG = """
@@ -58,29 +68,93 @@ routes: []
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """Where requests go; `process` is the one whose CPU time is counted."""
+
+    name: str
+    port: int
+    process: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one run of one proxy gave: requests a second, and microseconds."""
+
+    rate: float
+    cpu: float
+    p50: float
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    median: float
+    lowest: float
+    highest: float
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """All rounds of one proxy in one case; times in microseconds.
+
+    `of_nginx`: requests a second as a share of nginx's; `added_p50`: waiting beyond the direct
+    way's; `beyond_nginx_p50`: waiting beyond nginx's.
+    """
+
+    kilobytes: int
+    connections: int
+    proxy: str
+    requests_per_second: Spread
+    of_nginx: Spread
+    cpu_per_request: Spread
+    p50: Spread
+    added_p50: Spread
+    beyond_nginx_p50: Spread
+
+
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    options.add_argument("--rounds", type=int, default=5)
-    options.add_argument("--seconds", type=int, default=3, help="of each run")
-    options.add_argument("--connections", type=int, default=16)
-    options.add_argument("--kilobytes", type=int, nargs="+", default=[20, 200])
-    options.add_argument("--other", type=Path, help="another checkout to compare with")
-    chosen = options.parse_args()
+    chosen = read_arguments()
     for program in ("nginx", "wrk", "taskset"):
         if shutil.which(program) is None:
             sys.exit(f"{program} is not installed (Debian: apt-get install nginx wrk util-linux)")
+    cases = [(size, count) for size in chosen.kilobytes for count in chosen.connections]
+    results: list[Result] = []
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         proxies = start_all(stack, folder, chosen.other)
-        for size in chosen.kilobytes:
+        progress = stack.enter_context(Progress(console=Console(stderr=True), transient=True))
+        task = progress.add_task("relay", total=len(cases) * chosen.rounds * len(proxies))
+        for size, connections in cases:
             (folder / f"{size}k").write_bytes(b"x" * size * 1000)
-            measure(proxies, folder, size, chosen)
+            rounds = []
+            for _ in range(chosen.rounds):
+                runs = {}
+                for proxy in proxies:
+                    runs[proxy.name] = run(proxy, folder, size, connections, chosen.seconds)
+                    progress.advance(task)
+                rounds.append(runs)
+            results += summarise(size, connections, rounds)
+    if chosen.json:
+        print(json.dumps([asdict(result) for result in results], indent=2))
+    else:
+        show(results, chosen)
 
 
-def start_all(
-    stack: contextlib.ExitStack, folder: Path, other: Path | None
-) -> dict[str, tuple[int, int | None]]:
-    """Start upstream and proxies; the port of each, and the process whose CPU time is counted."""
+def read_arguments() -> argparse.Namespace:
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--seconds", type=int, default=2, help="of each run")
+    options.add_argument("--connections", type=int, nargs="+", default=[1, 16, 64])
+    options.add_argument("--kilobytes", type=int, nargs="+", default=[1, 20, 200], help="answers")
+    options.add_argument("--other", type=Path, help="another checkout to compare with")
+    options.add_argument("--json", action="store_true", help="print all figures for machines")
+    return options.parse_args()
+
+
+def start_all(stack: contextlib.ExitStack, folder: Path, other: Path | None) -> list[Proxy]:
+    """Start upstream and proxies; the direct way is the first of them."""
     folder.chmod(0o755)  # nginx's worker is another user
     (folder / "post.lua").write_text(
         f"wrk.method = 'POST'\nwrk.body = '{BODY}'\n"
@@ -89,11 +163,9 @@ def start_all(
     upstream, port = free_port(), free_port()
     nginx(stack, folder, "upstream", UPSTREAM.format(port=upstream, folder=folder), LOAD_CORE)
     wait_for(upstream)
-    proxies: dict[str, tuple[int, int | None]] = {"none": (upstream, None)}
     master = nginx(stack, folder, "proxy", PROXY.format(port=port, upstream=upstream), PROXY_CORE)
     wait_for(port)
-    worker = Path(f"/proc/{master}/task/{master}/children").read_text().split()[0]
-    proxies["nginx"] = (port, int(worker))
+    proxies = [Proxy("none", upstream, None), Proxy("nginx", port, worker_of(master))]
     checkouts = {"sidecar": ROOT} | ({"other": other.resolve()} if other else {})
     for name, checkout in checkouts.items():
         port = free_port()
@@ -104,53 +176,79 @@ def start_all(
         command += ["--config", place / "sidecar.yaml"]
         process = start(stack, command, PROXY_CORE, cwd=checkout)
         wait_for(port)
-        proxies[name] = (port, process)
+        proxies.append(Proxy(name, port, process))
     return proxies
 
 
-def measure(
-    proxies: dict[str, tuple[int, int | None]],
-    folder: Path,
-    size: int,
-    chosen: argparse.Namespace,
-) -> None:
-    rates = defaultdict(list)
-    costs = defaultdict(list)
-    for _ in range(chosen.rounds):
-        for name, (port, process) in proxies.items():
-            before = cpu_seconds(process)
-            requests, seconds = wrk(folder, port, size, chosen)
-            rates[name].append(requests / seconds)
-            costs[name].append((cpu_seconds(process) - before) / requests * 1e6)
-    print(f"\n{size} KB answers, {chosen.connections} connections, {chosen.rounds} rounds")
-    print("| proxy | requests/s, median | lowest to highest | share of nginx | CPU us/request |")
-    print("|---|---|---|---|---|")
-    for name in proxies:
-        rate = statistics.median(rates[name])
-        # The ratio of each round, since the machine is not the same in all of them.
-        share = statistics.median(
-            mine / nginxs for mine, nginxs in zip(rates[name], rates["nginx"], strict=True)
-        )
-        spread = f"{min(rates[name]):,.0f} to {max(rates[name]):,.0f}"
-        cost = f"{statistics.median(costs[name]):.1f}" if proxies[name][1] else ""
-        print(f"| {name} | {rate:,.0f} | {spread} | {share:.2f} | {cost} |", flush=True)
-
-
-def wrk(folder: Path, port: int, size: int, chosen: argparse.Namespace) -> tuple[int, float]:
-    """One run: requests answered, and the seconds it took."""
+def run(proxy: Proxy, folder: Path, size: int, connections: int, seconds: int) -> Run:
+    before = cpu_seconds(proxy.process)
     done = subprocess.run(
-        ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{chosen.connections}"]
-        + [f"-d{chosen.seconds}s", "-s", folder / "post.lua", f"http://127.0.0.1:{port}/{size}k"],
+        ["taskset", "-c", LOAD_CORE, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s"]
+        + ["--latency", "-s", folder / "post.lua", f"http://127.0.0.1:{proxy.port}/{size}k"],
         check=True,
         capture_output=True,
         text=True,
-    )
-    errors = re.search(r"(Socket errors|Non-2xx).*", done.stdout)
+    ).stdout
+    errors = re.search(r"(Socket errors|Non-2xx).*", done)
     if errors:
-        sys.exit(f"port {port}: {errors[0]}")
-    found = re.search(r"(\d+) requests in ([\d.]+)s", done.stdout)
-    assert found, done.stdout
-    return int(found[1]), float(found[2])
+        sys.exit(f"{proxy.name}: {errors[0]}")
+    found = re.search(r"(\d+) requests in ([\d.]+)s", done)
+    median = re.search(r"50%\s+([\d.]+)(us|ms|s)", done)
+    assert found, done
+    assert median, done
+    requests = int(found[1])
+    return Run(
+        rate=requests / float(found[2]),
+        cpu=(cpu_seconds(proxy.process) - before) / requests * 1e6,
+        p50=float(median[1]) * {"us": 1, "ms": 1e3, "s": 1e6}[median[2]],
+    )
+
+
+def summarise(size: int, connections: int, rounds: list[dict[str, Run]]) -> Iterator[Result]:
+    for name in rounds[0]:
+        yield Result(
+            kilobytes=size,
+            connections=connections,
+            proxy=name,
+            requests_per_second=spread(runs[name].rate for runs in rounds),
+            of_nginx=spread(runs[name].rate / runs["nginx"].rate for runs in rounds),
+            cpu_per_request=spread(runs[name].cpu for runs in rounds),
+            p50=spread(runs[name].p50 for runs in rounds),
+            added_p50=spread(runs[name].p50 - runs["none"].p50 for runs in rounds),
+            beyond_nginx_p50=spread(runs[name].p50 - runs["nginx"].p50 for runs in rounds),
+        )
+
+
+def spread(values: Iterable[float]) -> Spread:
+    ordered = sorted(values)
+    return Spread(statistics.median(ordered), ordered[0], ordered[-1])
+
+
+def show(results: list[Result], chosen: argparse.Namespace) -> None:
+    table = Table(box=box.MARKDOWN)
+    for name in ("KB", "conns", "proxy", "req/s", "of nginx", "CPU us", "p50 us", "added"):
+        table.add_column(name, justify="left" if name == "proxy" else "right", no_wrap=True)
+    for result in results:
+        share = result.of_nginx
+        relayed = result.proxy != "none"
+        table.add_row(
+            str(result.kilobytes),
+            str(result.connections),
+            result.proxy,
+            f"{result.requests_per_second.median:.0f}",
+            f"{share.median:.2f} ({share.lowest:.2f}-{share.highest:.2f})" if relayed else "",
+            f"{result.cpu_per_request.median:.1f}" if relayed else "",
+            f"{result.p50.median:.0f}",
+            f"{result.added_p50.median:.0f}" if relayed else "",
+        )
+    console = Console(width=None if sys.stdout.isatty() else 80)
+    console.print(table)
+    console.print(
+        f"Medians of {chosen.rounds} rounds of {chosen.seconds} s. of nginx: requests a second as a"
+        " share of nginx's (lowest and highest round); CPU us: the proxy's own for a request;"
+        " added: p50 beyond the direct way's, in us.",
+        highlight=False,
+    )
 
 
 def cpu_seconds(process: int | None) -> float:
@@ -197,6 +295,14 @@ def wait_for(port: int) -> None:
         ):
             return
     sys.exit(f"nothing listens on port {port}")
+
+
+def worker_of(master: int) -> int:
+    """nginx's one worker, which it starts once it listens."""
+    for _ in attempts():
+        if children := Path(f"/proc/{master}/task/{master}/children").read_text().split():
+            return int(children[0])
+    sys.exit("nginx started no worker")
 
 
 def attempts(seconds: float = 30) -> Iterator[None]:

@@ -152,7 +152,8 @@ class ClientConnection(asyncio.Protocol):
             except MalformedMessage as error:
                 self._refuse(error)
                 return
-        self._update_reading()
+        if self._buffer or self._scanner is not None or not self._reading:
+            self._update_reading()
         if self._eof and self._current is None:
             self._transport.close()
 
