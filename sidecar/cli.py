@@ -17,6 +17,7 @@ import click
 from rich.console import Console
 
 from sidecar.commands.evaluate import evaluate
+from sidecar.commands.explain import explain
 from sidecar.commands.terminal import Refused, config_option, read_configuration, run_loop
 from sidecar.config import Address, Config, read_address
 
@@ -180,3 +181,4 @@ def demo(once: bool, port: int, api_port: int, opensearch_url: str | None) -> No
 
 
 main.add_command(evaluate)
+main.add_command(explain)

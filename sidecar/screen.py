@@ -10,14 +10,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-_WIDTH = 80
+WIDTH = 80
 
 
 def new_table(console: Console) -> Table:
     """An empty table, as wide as the terminal allows."""
     # Lines drawn with letters of a box would be noise in a file or a log.
     return Table(
-        box=box.ROUNDED if console.is_terminal else box.ASCII, width=min(_WIDTH, console.width)
+        box=box.ROUNDED if console.is_terminal else box.ASCII, width=min(WIDTH, console.width)
     )
 
 

@@ -163,7 +163,7 @@ def test_check_upstream_says_that_nobody_answers(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["serve"], ["check"], ["demo"], ["evaluate"]], ids=" ".join
+    "command", [[], ["serve"], ["check"], ["demo"], ["evaluate"], ["explain"]], ids=" ".join
 )
 def test_every_command_has_help_with_an_example(command: list[str]) -> None:
     done = sidecar(*command, "--help")

@@ -1,0 +1,111 @@
+"""`sidecar explain`: why each hit of one search stands where it stands."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from sidecar.commands.judged_queries import (
+    body_option,
+    index_option,
+    json_option,
+    read_template_or_plain,
+)
+from sidecar.commands.terminal import Negative, config_option, read_configuration, run_loop
+from sidecar.evaluation.search_body import search_body
+
+
+@click.command()
+@index_option
+@click.option("--query", "query_text", required=True, help="The query text.")
+@click.option("--plan", "plan_name", help="Plan to explain; that of the index's route if left out.")
+@body_option
+@config_option
+@click.option(
+    "--size",
+    default=10,
+    show_default=True,
+    type=click.IntRange(1, 10_000),
+    help="How many hits are shown; --json has the whole window.",
+)
+@json_option
+def explain(
+    index: str,
+    query_text: str,
+    plan_name: str | None,
+    body_path: Path | None,
+    config_path: Path,
+    size: int,
+    as_json: bool,
+) -> None:
+    """Explain one search: each hit's ranks and scores, and its best passage.
+
+    Searches through the configured sidecar, which is started on a free port and given the time
+    that it needs. Exit status 1: the search was not rescored; the reason is told.
+
+    Example: sidecar explain --index docs --query "how to prune roses"
+    """
+    # `--help` need not wait for these.
+    from sidecar.commands.in_process import (
+        choose_plan,
+        configured_sidecar,
+        open_session,
+        refusals,
+        warm_up_plan,
+    )
+    from sidecar.evaluation.explanation import (
+        Explanation,
+        explain_rescoring,
+        explanation_json,
+        print_explanation,
+    )
+    from sidecar.evaluation.searching import run_queries
+
+    logging.basicConfig(level=logging.ERROR, stream=sys.stderr)
+    config = read_configuration(config_path)
+    folder = config_path.parent
+    name = choose_plan(config, index, plan_name)
+    plan = config.plans[name]
+    body = search_body(read_template_or_plain(body_path, plan), query_text, 10)
+
+    async def run() -> None:
+        explained: list[Explanation] = []
+        async with AsyncExitStack() as cleanup:
+            cleanup.enter_context(refusals())
+            url = await cleanup.enter_async_context(
+                configured_sidecar(
+                    config,
+                    folder,
+                    index,
+                    name,
+                    plan,
+                    lambda *parts: explained.append(explain_rescoring(*parts)),
+                )
+            )
+            session = await cleanup.enter_async_context(
+                open_session(config.main.upstream, folder, 120.0, warm_up_plan(name))
+            )
+            answers = await run_queries(session, f"{url}/{index}/_search", {"": body})
+        status = answers[""].status
+        if not explained:
+            raise Negative(
+                f"the search was not rescored: {status}; docs/reference.md explains the reason"
+            )
+        if as_json:
+            whole = {"index": index, "plan": name, "query": query_text, "status": status}
+            whole |= explanation_json(explained[0])
+            click.echo(json.dumps(whole, indent=2, ensure_ascii=False))
+            return
+        console = Console()
+        print_explanation(console, explained[0], size)
+        for stage in explained[0].stages:
+            if stage["reason"]:
+                console.print(f"Stage {stage['model']} did not end: {stage['reason']}.")
+
+    run_loop(run)
