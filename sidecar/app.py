@@ -15,11 +15,12 @@ from sidecar.kendra_ranking.database import BadStore
 from sidecar.metrics import Metrics
 from sidecar.models.loading import load_models
 from sidecar.models.scorers import Models
+from sidecar.opensearch.answer_rescoring import OnRescored
 from sidecar.opensearch.front import SearchFront
 from sidecar.opensearch.node_addresses import NodeAddressFront
 from sidecar.opensearch.plugin_settings_file import BadSettingsFile, PluginSettingsFile
 from sidecar.opensearch.plugin_settings_front import PluginSettingsFront
-from sidecar.opensearch.search import OnRescored
+from sidecar.opensearch.window_cache import WindowCache
 from sidecar.relay.counts import Counts
 from sidecar.relay.front import Front
 from sidecar.relay.listener import Listener
@@ -96,6 +97,9 @@ class Application:
                 idle=main.upstream.idle_timeout_ms / 1000 or None,
             ),
         )
+        windows = None
+        if main.window_cache_s:
+            windows = WindowCache(main.window_cache_s, main.window_cache_mb << 20, self.metrics)
         front: Front = SearchFront(
             self._config,
             self._pool,
@@ -104,6 +108,7 @@ class Application:
             self.metrics,
             self._plugin_settings,
             self._on_rescored,
+            windows,
         )
         if self._plugin_settings is not None:
             front = self._plugin_settings_front = PluginSettingsFront(

@@ -222,6 +222,13 @@ class MainFile(Strict):
     passage_store_mb: int = Field(default=256, ge=1, le=1_000_000)
     """Memory for passage vectors, in MiB; the least recently used ones go first."""
 
+    window_cache_s: float = Field(default=5.0, ge=0, le=300, allow_inf_nan=False)
+    """Seconds that a rescored window is kept for the same caller's further pages, which are cut
+    from it without asking OpenSearch again; the first page always asks. 0: every page asks."""
+
+    window_cache_mb: int = Field(default=32, ge=1, le=100_000)
+    """Memory for these windows, in MiB; the least recently used ones go first."""
+
     split_documents_mb: int = Field(default=64, ge=1, le=1_000_000)
     """Memory for documents as they were cut into passages, in MiB, so that a search does not cut
     them again; the least recently used ones go first."""

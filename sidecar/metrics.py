@@ -88,6 +88,17 @@ class Metrics:
             ("model",),
             registry=self.registry,
         )
+        self.window_lookups = Counter(
+            "rescore_window_lookups",
+            "Searches for a further page: hit when it was cut from a window that was kept.",
+            ("result",),
+            registry=self.registry,
+        )
+        self.window_bytes = Gauge(
+            "rescore_window_bytes",
+            "Memory of the rescored windows that are kept for further pages, about.",
+            registry=self.registry,
+        )
         self.client_connections = Gauge(
             "relay_client_connections",
             "Open connections of applications.",

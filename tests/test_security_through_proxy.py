@@ -130,6 +130,21 @@ def test_without_or_with_wrong_credentials_nothing_is_answered(
     assert wrong.status == 401
 
 
+def test_a_further_page_of_anothers_search_is_not_answered(
+    node: SecureNode, sidecar: Sidecar
+) -> None:
+    def page(user: str | None, start: int) -> RawResponse:
+        # No other test asks like this, so no other has had its window kept.
+        body = {"query": QUERY, "from": start, "size": 2, "track_total_hits": True}
+        return through(sidecar, node, user, "/docs1/_search", body)
+
+    page("admin", 0)
+    assert page(None, 2).status == 401
+    (said,) = page("admin", 2).values("X-Rescore")
+    assert said.endswith("; cached")
+    assert "cached" not in page("bob", 2).values("X-Rescore")[0]
+
+
 def test_a_forbidden_index_is_forbidden(node: SecureNode, sidecar: Sidecar) -> None:
     body = BODIES["plain"]
     for target in ("/other1/_search", "/docs1,other1/_search"):

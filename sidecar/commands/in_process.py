@@ -14,8 +14,8 @@ from sidecar.commands.terminal import Refused
 from sidecar.config import Address, Apis, Config, Route, Upstream
 from sidecar.evaluation.searching import SearchFailed
 from sidecar.models.loading import ModelLoadError
+from sidecar.opensearch.answer_rescoring import OnRescored
 from sidecar.opensearch.routes import find_plan
-from sidecar.opensearch.search import OnRescored
 from sidecar.relay.tls import build_upstream_context
 
 _GRACE_SECONDS = 1.0

@@ -12,7 +12,12 @@ from typing import Final, TypeVar
 
 from sidecar.opensearch.outcome import Status
 from sidecar.opensearch.search_request import SearchHeaders
-from sidecar.relay.content_coding import DecodedTooLarge, UndecodableBody, decode_content
+from sidecar.relay.content_coding import (
+    DecodedTooLarge,
+    UndecodableBody,
+    decode_content,
+    encode_content,
+)
 from sidecar.relay.errors import ResponseTooLarge, UpstreamError
 from sidecar.relay.front import Exchanger, Request, Response
 from sidecar.relay.heads import RequestHead
@@ -23,6 +28,9 @@ BODY_LIMIT: Final = 32 << 20
 _ON_THE_LOOP: Final = 16 << 10
 """Bytes of an answer that are worked through in less than a millisecond. More goes to a thread,
 so that the relay's other connections do not wait."""
+
+READ_ON_THE_LOOP: Final = 128 << 10
+"""The same for reading hits, of which JSON's own decoder does most."""
 
 _T = TypeVar("_T")
 
@@ -96,6 +104,13 @@ def decode_answer(response: Response) -> tuple[bytes, bytes]:
         raise AsItCame("failed", "unreadable") from None
 
 
-async def off_loop(size: int, work: Callable[[], _T]) -> _T:
+async def encode(content: bytes, coding: bytes) -> bytes:
+    """The answer's body in its content coding."""
+    if coding.lower() == b"identity":
+        return content
+    return await off_loop(len(content), lambda: encode_content(content, coding))
+
+
+async def off_loop(size: int, work: Callable[[], _T], most: int = _ON_THE_LOOP) -> _T:
     """Do the work here, or in a thread when it is on more bytes than the event loop should."""
-    return work() if size <= _ON_THE_LOOP else await asyncio.to_thread(work)
+    return work() if size <= most else await asyncio.to_thread(work)

@@ -10,6 +10,7 @@ from functools import partial
 from pipelines.scoring import Scorer
 from sidecar.config import Config
 from sidecar.metrics import Metrics
+from sidecar.opensearch.answer_rescoring import OnRescored, Search
 from sidecar.opensearch.multi_search import search_all_and_rescore
 from sidecar.opensearch.outcome import Outcome
 from sidecar.opensearch.plugin_ext import PLUGIN_PLAN, PluginRanking
@@ -22,8 +23,9 @@ from sidecar.opensearch.routes import (
     find_template_index,
     find_template_route,
 )
-from sidecar.opensearch.search import OnRescored, Search, leave_alone, search_and_rescore
+from sidecar.opensearch.search import leave_alone, search_and_rescore
 from sidecar.opensearch.search_template import search_template_and_rescore
+from sidecar.opensearch.window_cache import WindowCache
 from sidecar.relay.front import Answer, Exchanger, Forward, Request, Take
 from sidecar.relay.heads import RequestHead
 from sidecar.split_documents import SplitDocuments
@@ -41,7 +43,8 @@ class SearchFront:
     `scorer` gives the scorer for a deadline, or None while the models are being loaded.
     `documents` are those that were cut into passages before.
     `plugin_settings` are the Kendra plugin's index settings, if they are kept at all; then there
-    is a plan of the name PLUGIN_PLAN. `on_rescored` is told of every rescoring.
+    is a plan of the name PLUGIN_PLAN. `on_rescored` is told of every rescoring. `windows` are
+    those that are kept for further pages; None keeps none.
     """
 
     config: Config
@@ -51,6 +54,7 @@ class SearchFront:
     metrics: Metrics
     plugin_settings: PluginSettingsFile | None = None
     on_rescored: OnRescored | None = None
+    windows: WindowCache | None = None
 
     def takes(self, head: RequestHead) -> Take | None:
         """Take the searches of routed indexes, and what may hold some; all else passes through."""
@@ -175,12 +179,14 @@ class SearchFront:
             self.documents,
             plugin_plan=plugin_plan,
             on_rescored=self.on_rescored,
+            windows=self.windows,
         )
 
     def _count(self, outcome: Outcome) -> None:
         self.metrics.searches.labels(outcome.plan, outcome.status, outcome.reason or "").inc()
         if outcome.scored:
-            self.metrics.hits_scored.labels(outcome.plan).inc(outcome.scored)
+            if not outcome.cached:
+                self.metrics.hits_scored.labels(outcome.plan).inc(outcome.scored)
             self.metrics.rescore_seconds.labels(outcome.plan).observe(outcome.ms / 1000)
         if outcome.status == "failed" and outcome.reason != "upstream_status":
             _log.warning("plan %s: not rescored, reason %s", outcome.plan, outcome.reason)

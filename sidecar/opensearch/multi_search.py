@@ -13,10 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from sidecar.opensearch.answer_rescoring import Search, cut_page, rescore_answer
 from sidecar.opensearch.exchange import (
     AsItCame,
     decode_answer,
     decoded_body,
+    encode,
     fetch,
     off_loop,
     read_headers,
@@ -38,7 +40,6 @@ from sidecar.opensearch.multi_search_request import (
     search_target,
 )
 from sidecar.opensearch.outcome import FIELD, Outcome, Status
-from sidecar.opensearch.search import Search, rescore_answer
 from sidecar.opensearch.search_request import (
     SearchRequest,
     read_search_request,
@@ -46,7 +47,6 @@ from sidecar.opensearch.search_request import (
 )
 from sidecar.opensearch.search_response import Unreadable, read_hits, splice_response
 from sidecar.opensearch.skip_reasons import Skip
-from sidecar.relay.content_coding import encode_content
 from sidecar.relay.front import Answer, Forward, Request, Response
 from sidecar.relay.heads import RequestHead
 
@@ -107,7 +107,7 @@ async def search_all_and_rescore(
         }
         return _forward({**read.left, **failed})
     outcomes = _in_order({**read.left, **rescored})
-    body = await off_loop(len(content), lambda: encode_content(content, coding))
+    body = await encode(content, coding)
     head = response.head.write_client(content_length=len(body), add=(_header(outcomes),))
     return Answer(head, body), outcomes
 
@@ -128,9 +128,12 @@ async def _rescore_items(
         if left_ms >= 1:
             plan = one.search.plan.model_copy(update={"deadline_ms": int(left_ms)})
             target = search_target(one.item, read.url)
-            page, outcomes[position] = await rescore_answer(
+            started = time.monotonic()
+            window = await rescore_answer(
                 answer, one.found, replace(one.search, plan=plan), head.replace(target=target)
             )
+            page = await cut_page(window, one.found)
+            outcomes[position] = replace(window.outcome, ms=(time.monotonic() - started) * 1000)
         else:
             page = await off_loop(len(answer), partial(_cut_page, answer, one.found))
             outcomes[position] = Outcome(one.search.plan_name, "failed", "deadline")

@@ -64,6 +64,9 @@ class Outcome:
     ms: float = 0.0
     """Milliseconds from OpenSearch's answer to ours."""
 
+    cached: bool = False
+    """Whether the page was cut from a window that was rescored for an earlier one."""
+
     def __post_init__(self) -> None:
         assert (self.reason is None) == (self.status == "applied")
         assert self.reason is None or self.reason in REASONS, self.reason
@@ -77,4 +80,6 @@ class Outcome:
         if self.status in ("applied", "partial"):
             parts += [f"window={self.window}", f"scored={self.scored}", f"model={self.model}"]
             parts.append(f"ms={self.ms:.1f}")
+        if self.cached:
+            parts.append("cached")
         return FIELD + b": " + "; ".join(parts).encode("ascii")

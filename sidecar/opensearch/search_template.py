@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from sidecar.opensearch.answer_rescoring import Search
 from sidecar.opensearch.exchange import (
     BODY_LIMIT,
     AsItCame,
@@ -25,7 +26,7 @@ from sidecar.opensearch.json_spans import (
     read_unique_value,
 )
 from sidecar.opensearch.outcome import Outcome
-from sidecar.opensearch.search import Search, search_and_rescore
+from sidecar.opensearch.search import search_and_rescore
 from sidecar.opensearch.url_parameters import BadUrl, read_url_parameters
 from sidecar.relay.content_coding import decode_content, encode_content
 from sidecar.relay.errors import UpstreamError

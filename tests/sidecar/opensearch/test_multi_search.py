@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from pipelines.plan import Plan
 from pipelines.scoring import Scorer
 from sidecar.config import Route
+from sidecar.opensearch.answer_rescoring import Search
 from sidecar.opensearch.multi_search import search_all_and_rescore
 from sidecar.opensearch.outcome import Outcome
 from sidecar.opensearch.routes import find_plan
-from sidecar.opensearch.search import Search
 from sidecar.relay.errors import ResponseTooLarge, UpstreamBroken
 from sidecar.relay.front import Answer, Forward, Request, Response
 from sidecar.relay.heads import parse_request_head, parse_response_head

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from pipelines.plan import Plan
-from sidecar.opensearch.search import Search, leave_alone, search_and_rescore
+from sidecar.opensearch.answer_rescoring import Search
+from sidecar.opensearch.search import leave_alone, search_and_rescore
 from sidecar.relay.errors import ResponseTooLarge, UpstreamBroken
 from sidecar.relay.front import Answer, Forward, Request, Response
 from sidecar.relay.heads import parse_request_head, parse_response_head
