@@ -38,10 +38,10 @@ def read_documents(hits: Sequence[Hit], plan: Plan) -> list[Document]:
     return [
         Document(
             hit.position,
-            _join(hit.source, plan.document.title),
-            _join(hit.source, plan.document.body),
+            join_values(hit.source, plan.document.title),
+            join_values(hit.source, plan.document.body),
             hit.original_score,
-            (_join(hit.source, (plan.group_by,)) or None) if plan.group_by else None,
+            (join_values(hit.source, (plan.group_by,)) or None) if plan.group_by else None,
         )
         for hit in hits
     ]
@@ -64,7 +64,8 @@ def replace_surrogates(text: str) -> str:
     return text
 
 
-def _join(source: Mapping[str, object], names: Sequence[str]) -> str:
+def join_values(source: Mapping[str, object], names: Sequence[str]) -> str:
+    """Every value of the named fields of a source as text, joined by blanks."""
     if len(names) == 1 and "." not in names[0]:
         # What most plans and sources look like: one plain field with one string.
         value = source.get(names[0])

@@ -34,7 +34,7 @@ _STOP_LIST = """
     once here there when where why how all any both each few more most other some such no nor not
     only own same so than too very s t can will just don should now
 """
-_STOP_WORDS = frozenset(_STOP_LIST.split())
+STOP_WORDS = frozenset(_STOP_LIST.split())
 
 # Character.isWhitespace of Java: unlike str.rstrip(), no no-break spaces and no U+0085.
 _JAVA_BLANKS = (
@@ -59,7 +59,7 @@ def tokenise(text: str) -> list[str]:
         word = segment.lower()
         if word.isalpha() and 2 <= len(word) <= _WORD_UNITS // 2:
             # What nearly every word is: nothing to cut, no number, no punctuation.
-            if word not in _STOP_WORDS:
+            if word not in STOP_WORDS:
                 tokens.append(word)
         elif word := word.rstrip(_JAVA_BLANKS):
             tokens.extend(filter(None, map(_clean_piece, _pieces(word))))
@@ -115,7 +115,7 @@ def _clean_piece(piece: str) -> str:
     """The token that a piece becomes, empty when it is dropped."""
     one_unit = len(piece) == 1 and piece <= "\uffff"
     # Before the punctuation goes: "1,234" is no number for Java, and stays as "1234".
-    if one_unit or piece in _STOP_WORDS or _JAVA_DOUBLE.fullmatch(piece):
+    if one_unit or piece in STOP_WORDS or _JAVA_DOUBLE.fullmatch(piece):
         return ""
     return "".join(char for char in piece if not unicodedata.category(char).startswith("P"))
 

@@ -13,14 +13,17 @@ from pathlib import Path
 
 from aiohttp import web
 
-from sidecar import config_kendra_ranking, config_rerank
+from sidecar import config_kendra, config_kendra_ranking, config_rerank
 from sidecar.config import Address, Config
 from sidecar.document_scoring import DocumentScoring
+from sidecar.kendra.handlers import build_kendra
 from sidecar.kendra_ranking.database import Database
 from sidecar.kendra_ranking.handlers import build_kendra_ranking
 from sidecar.metrics import Metrics
+from sidecar.relay.front import Exchanger
 from sidecar.rerank.door import add_rerank_routes, build_rerank_door, rerank_root_services
 from sidecar.root_service import RootService, add_root_route
+from sidecar.split_documents import SplitDocuments
 from sidecar.web.health import Readiness, add_health_routes
 
 _LINE_LIMIT = 32 << 10
@@ -37,6 +40,8 @@ class ApiListener:
         folder: Path,
         readiness: Readiness,
         scoring: DocumentScoring,
+        upstream: Exchanger,
+        documents: SplitDocuments,
         metrics: Metrics,
     ) -> None:
         """`folder`: where relative paths of the configuration start."""
@@ -44,6 +49,8 @@ class ApiListener:
         self._folder = folder
         self._readiness = readiness
         self._scoring = scoring
+        self._upstream = upstream
+        self._documents = documents
         self._metrics = metrics
         self._database: Database | None = None
         self._runner: web.AppRunner | None = None
@@ -58,7 +65,11 @@ class ApiListener:
         app = web.Application(client_max_size=0)
         add_health_routes(app, self._readiness, self._metrics)
         # Tencent's old signatures know no header of their own, so theirs comes last.
-        services = [*await self._open_kendra_ranking(), *self._add_rerank(app)]
+        services = [
+            *self._build_kendra(),
+            *await self._open_kendra_ranking(),
+            *self._add_rerank(app),
+        ]
         add_root_route(app, services)
         # RunRerank's GET form carries its documents in the request line.
         self._runner = web.AppRunner(app, access_log=None, max_line_size=_LINE_LIMIT)
@@ -87,6 +98,23 @@ class ApiListener:
         )
         add_rerank_routes(app, door)
         return rerank_root_services(door)
+
+    def _build_kendra(self) -> list[RootService]:
+        settings = self._config.main.apis.kendra
+        if settings is None:
+            return []
+        if self._must_stay_hidden("kendra", config_kendra.needs_loopback(settings)):
+            return []
+        door = build_kendra(
+            self._config,
+            settings,
+            self._upstream,
+            self._scoring.scorer,
+            self._documents,
+            self._folder,
+            self._metrics,
+        )
+        return [door.service]
 
     async def _open_kendra_ranking(self) -> list[RootService]:
         settings, plans = self._config.main.apis.kendra_ranking, self._config.plans

@@ -126,6 +126,8 @@ class Application:
             self._folder,
             Readiness(main.upstream, self._upstream_tls, self._model_states),
             DocumentScoring(self._scorer),
+            self._pool,
+            self._documents,
             self.metrics,
         )
         try:
@@ -163,8 +165,8 @@ class Application:
         await self._listener.stop(grace_s)
         if self._plugin_settings_front is not None:
             await self._plugin_settings_front.stop()
-        self._pool.close()
         await self._api.stop()
+        self._pool.close()
         await asyncio.to_thread(self._documents.close)
         if self._models is not None:
             await asyncio.to_thread(self._models.close)

@@ -11,13 +11,15 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isfinite
+from math import floor, isfinite
 from typing import Any, Protocol
 
 from sidecar.aws_json import AwsError, printable
 
 _MOST_MISTAKES = 10
 _SHOWN_CHARACTERS = 100
+# The end of the year 9999, the last that dates can be written in.
+_LAST_MOMENT = 253_402_300_799
 _WORDS_FOR_NUMBERS = ("NaN", "Infinity", "-Infinity")
 
 NO_CONTROLS = r"^\P{C}*$"
@@ -141,6 +143,55 @@ class Number:
 
 
 @dataclass(frozen=True, slots=True)
+class Flag:
+    """A boolean."""
+
+    def read(self, value: object, path: Path, mistakes: Mistakes) -> bool:
+        if not isinstance(value, bool):
+            mistakes.refuse(value, path, "Member must be a boolean")
+        return value is True
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A time in epoch seconds; what is finer than a second is cut off."""
+
+    def read(self, value: object, path: Path, mistakes: Mistakes) -> int:
+        if (
+            not isinstance(value, (int, float))
+            or isinstance(value, bool)
+            or not isfinite(value)
+            or abs(value) > _LAST_MOMENT
+        ):
+            mistakes.refuse(value, path, "Member must be a time in epoch seconds")
+            return 0
+        return floor(value)
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """One of a few words."""
+
+    words: tuple[str, ...]
+
+    def read(self, value: object, path: Path, mistakes: Mistakes) -> str:
+        if value not in self.words:
+            rule = f"Member must satisfy enum value set: [{', '.join(self.words)}]"
+            mistakes.refuse(value, path, rule)
+        return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class TooDeep:
+    """The end of a nesting: whatever is still there is refused with a message of its own."""
+
+    message: str
+
+    def read(self, value: object, path: Path, mistakes: Mistakes) -> object:
+        raise AwsError("ValidationException", self.message)
+
+
+@dataclass(frozen=True, slots=True)
 class Items:
     """A list of `shortest` to `longest` items."""
 
@@ -195,6 +246,32 @@ class Structure:
             where = f" at '{write_path(path)}'" if path else ""
             mistakes.found.append(f"Value{where} failed to satisfy constraint: {wrong}")
         return read
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """An object whose keys are the sender's: `key` and `member` say what each must be like."""
+
+    key: Text
+    member: Shape
+
+    def read(self, value: object, path: Path, mistakes: Mistakes) -> dict[str, object]:
+        if not isinstance(value, dict):
+            mistakes.refuse(value, path, "Member must be an object")
+            return {}
+        return {
+            self.key.read(name, path, mistakes): self.member.read(given, (*path, name), mistakes)
+            for name, given in value.items()
+            if given is not None
+        }
+
+
+def nest(build: Callable[[Shape], Shape], levels: int, too_deep: str) -> Shape:
+    """A shape that holds itself, `levels` deep; `build` makes one level from the one inside it."""
+    shape: Shape = TooDeep(too_deep)
+    for _ in range(levels):
+        shape = build(shape)
+    return shape
 
 
 def read_message(shape: Structure, members: dict[str, object]) -> dict[str, object]:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, model_validator
 
 from pipelines.plan import Plan, Strict
+from sidecar.config_kendra import Kendra
 from sidecar.config_kendra_ranking import KendraRanking
 from sidecar.config_rerank import RerankApis
 
@@ -167,6 +168,9 @@ class Apis(Strict):
 
     kendra_ranking: KendraRanking | None = KendraRanking()
     """Amazon Kendra Intelligent Ranking; null: not served."""
+
+    kendra: Kendra | None = None
+    """Amazon Kendra's Query and Retrieve over OpenSearch; not served when left out."""
 
     def asks_for(self, name: str) -> bool:
         """Whether the main file has a section of this name, rather than its defaults."""

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from pipelines.plan import Plan
-from sidecar import config_kendra_ranking, config_rerank
+from sidecar import config_kendra, config_kendra_ranking, config_rerank
 from sidecar.config import NAME, Config, MainFile
 from sidecar.models.sources import check_source
 from sidecar.opensearch.plugin_ext import PLUGIN_PLAN
@@ -215,10 +215,12 @@ def _check_plugin_settings(
 
 def _check_apis(main: MainFile, plans: Mapping[str, Plan | None], read: YamlFile) -> None:
     rerank, kendra_ranking = main.apis.rerank, main.apis.kendra_ranking
+    kendra = main.apis.kendra
     open_to_all = {
         "rerank": rerank is not None and config_rerank.needs_loopback(rerank),
         "kendra_ranking": kendra_ranking is not None
         and config_kendra_ranking.needs_loopback(kendra_ranking),
+        "kendra": kendra is not None and config_kendra.needs_loopback(kendra),
     }
     for name, is_open in open_to_all.items():
         if is_open and main.apis.asks_for(name) and not main.api.is_loopback:
@@ -227,8 +229,19 @@ def _check_apis(main: MainFile, plans: Mapping[str, Plan | None], read: YamlFile
                 f"has no keys, so everybody who reaches {main.api} could call it; "
                 "configure keys, or put api on 127.0.0.1",
             )
-    for name, section in (("rerank", rerank), ("kendra_ranking", kendra_ranking)):
-        asked = section.plan if section and "plan" in section.model_fields_set else None
-        if asked is not None and asked not in plans:
+    asked: list[tuple[YamlPath, str]] = [
+        (("apis", name, "plan"), section.plan)
+        for name, section in (("rerank", rerank), ("kendra_ranking", kendra_ranking))
+        if section and section.plan and "plan" in section.model_fields_set
+    ]
+    if kendra and kendra.plan:
+        asked.append((("apis", "kendra", "plan"), kendra.plan))
+    for index_id, index in kendra.indexes.items() if kendra else ():
+        if index.plan:
+            asked.append((("apis", "kendra", "indexes", index_id, "plan"), index.plan))
+    for place, plan in asked:
+        if plan not in plans:
             known = ", ".join(sorted(plans)) or "none"
-            read.mistake(("apis", name, "plan"), f"there is no plan {asked} (there are: {known})")
+            read.mistake(place, f"there is no plan {plan} (there are: {known})")
+    if kendra and not plans:
+        read.mistake(("apis", "kendra"), "needs a plan, whose models rank the documents")

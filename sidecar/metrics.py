@@ -165,3 +165,23 @@ class Metrics:
             buckets=MILLISECONDS,
             registry=self.registry,
         )
+        self.kendra_calls = Counter(
+            "rescore_kendra_calls",
+            "Calls of the Kendra API: outcome is ok or an error's name.",
+            ("operation", "outcome"),
+            registry=self.registry,
+        )
+        self.kendra_seconds = Histogram(
+            "rescore_kendra_seconds",
+            "Time of a call of the Kendra API, from its head to its answer.",
+            ("operation",),
+            buckets=MILLISECONDS,
+            registry=self.registry,
+        )
+        self.kendra_orders = Counter(
+            "rescore_kendra_orders",
+            "Orders of documents in answers of the Kendra API: reason is ok, or why the models had "
+            "no say in all of it.",
+            ("operation", "reason"),
+            registry=self.registry,
+        )

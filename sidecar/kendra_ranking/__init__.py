@@ -10,5 +10,5 @@ handlers.py    who calls, the operation, the errors ----------------------+
                |                                 |
 rescoring.py   documents -> groups -> scores     plans.py   plans, tags, client tokens, pages
                | the core, by DocumentScoring    database.py  SQLite, one thread
-allowance.py   requests a second of a plan       errors.py  the service's errors
+allowance.py   requests a second of a plan       errors.py  plans that are not there
 """

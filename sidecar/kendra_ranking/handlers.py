@@ -15,15 +15,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from aiohttp import ClientPayloadError, web
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp import web
 
 from pipelines.plan import Plan
-from sidecar.aws_json import AwsError, unparseable
+from sidecar.aws_errors import access_denied, conflict, internal, throttled
+from sidecar.aws_json import AwsError
+from sidecar.aws_requests import read_body
 from sidecar.aws_shapes import read_message
 from sidecar.config_kendra_ranking import KendraRanking
 from sidecar.document_scoring import DocumentScoring
-from sidecar.kendra_ranking import errors, plans
+from sidecar.kendra_ranking import plans
 from sidecar.kendra_ranking.allowance import Allowance
 from sidecar.kendra_ranking.database import Database
 from sidecar.kendra_ranking.operations import SIGNING_NAME, declare_operations
@@ -96,7 +97,7 @@ class KendraRankingApi:
             outcome = "ok"
             status, (body, fields) = 200, write_answer(wire, answer)
         except Exception as error:
-            known = error if isinstance(error, AwsError) else errors.internal()
+            known = error if isinstance(error, AwsError) else internal()
             if known is not error:
                 _log.exception("%s failed", call.name)
             outcome = known.name
@@ -108,7 +109,7 @@ class KendraRankingApi:
         return web.Response(status=status, body=body, headers=fields)
 
     async def _answer(self, request: web.Request, call: Call) -> Mapping[str, object]:
-        body = await _read_body(request, self._settings.max_body_mb << 20)
+        body = await read_body(request, self._settings.max_body_mb << 20)
         signed = SignedRequest(
             request.method, request.raw_path, tuple(request.headers.items()), body
         )
@@ -139,14 +140,14 @@ class KendraRankingApi:
             return
         key = verify_signature(request, self._secrets, SIGNING_NAME, settings.region, self._clock())
         if key in self._rescore_only and call.name != "Rescore":
-            raise errors.access_denied(f"This access key may only rescore, not {call.name}.")
+            raise access_denied(f"This access key may only rescore, not {call.name}.")
 
     async def _rescore(self, members: Mapping[str, Any]) -> dict[str, object]:
         plan_id = members["RescoreExecutionPlanId"]
         now = self._clock()
         plan = await self._database.read(lambda store: plans.find_plan(store, plan_id, now))
         if plan.status not in ("ACTIVE", "UPDATING"):
-            raise errors.conflict(f"The plan is {plan.status}; wait until it is ACTIVE.")
+            raise conflict(f"The plan is {plan.status}; wait until it is ACTIVE.")
         documents = members["Documents"]
         if len(documents) <= _DOCUMENTS_ON_THE_LOOP:
             groups = read_groups(documents, self._settings)
@@ -155,9 +156,7 @@ class KendraRankingApi:
         if self._settings.throttling:
             wait = self._allowance.take(plan_id, plan.units, time.monotonic())
             if wait:
-                raise errors.throttled(
-                    f"The plan's capacity units are used up for {wait:.1f} seconds."
-                )
+                raise throttled(f"The plan's capacity units are used up for {wait:.1f} seconds.")
         return await rescore_groups(
             members["SearchQuery"],
             groups,
@@ -207,15 +206,3 @@ def build_kendra_ranking(
 
 def _wire(request: web.Request) -> Wire | None:
     return find_wire(request.raw_path.partition("?")[0], request.headers.get(_TARGET))
-
-
-async def _read_body(request: web.Request, most: int) -> bytes:
-    body = bytearray()
-    try:
-        async for block in request.content.iter_any():
-            body += block
-            if len(body) > most:
-                raise unparseable(f"The request body is larger than {most} bytes.")
-    except (ClientPayloadError, HttpProcessingError, web.RequestPayloadError, ConnectionResetError):
-        raise unparseable("The request body did not arrive as its header fields say.") from None
-    return bytes(body)

@@ -17,10 +17,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sidecar.aws_errors import conflict, quota_exceeded
 from sidecar.aws_json import AwsError
 from sidecar.aws_shapes import validation_error
 from sidecar.config_kendra_ranking import KendraRanking
-from sidecar.kendra_ranking import errors
+from sidecar.kendra_ranking.errors import no_plan, no_resource
 from sidecar.kendra_ranking.wires import Timestamp
 
 Members = Mapping[str, Any]
@@ -66,7 +67,7 @@ def find_plan(connection: sqlite3.Connection, plan_id: str, now: float) -> Store
         {"id": plan_id, "now": now},
     ).fetchone()
     if row is None:
-        raise errors.not_found(plan_id)
+        raise no_plan(plan_id)
     return _read_row(row, now)
 
 
@@ -83,7 +84,7 @@ def create_plan(
         ).fetchone()
         if known is not None:
             if known[0] != wanted:
-                raise errors.conflict(
+                raise conflict(
                     "The client token was used before, with other parameters. Use a new one."
                 )
             return {"Id": known[1], "Arn": known[2]}
@@ -93,7 +94,7 @@ def create_plan(
     connection.execute(f"DELETE FROM plans WHERE {_GONE}", {"now": now})  # noqa: S608
     (count,) = connection.execute("SELECT count(*) FROM plans").fetchone()
     if count >= settings.max_plans:
-        raise errors.quota_exceeded(
+        raise quota_exceeded(
             f"There are {count} rescore execution plans, of {settings.max_plans} allowed. Delete "
             "one, or raise max_plans."
         )
@@ -166,7 +167,7 @@ def update_plan(
     """Change what is given; what is not stays."""
     plan = find_plan(connection, members["Id"], now)
     if plan.status != "ACTIVE":
-        raise errors.conflict(f"The plan is {plan.status}; wait until it is ACTIVE.")
+        raise conflict(f"The plan is {plan.status}; wait until it is ACTIVE.")
     units = _units(members, plan.units)
     _check_units(units, settings)
     connection.execute(
@@ -190,7 +191,7 @@ def delete_plan(
     """Delete a plan and its tags; a plan that is being deleted is not there any more."""
     plan = find_plan(connection, members["Id"], now)
     if plan.status == "DELETING":
-        raise errors.not_found(plan.id)
+        raise no_plan(plan.id)
     if settings.transition_ms:
         connection.execute(
             "UPDATE plans SET transition = 'DELETING', settled_at = ? WHERE id = ?",
@@ -253,7 +254,7 @@ def _units(members: Members, otherwise: int) -> int:
 
 def _check_units(units: int, settings: KendraRanking) -> None:
     if units > settings.max_capacity_units:
-        raise errors.quota_exceeded(
+        raise quota_exceeded(
             f"A plan may have {settings.max_capacity_units} capacity units beyond its base unit."
         )
 
@@ -282,7 +283,7 @@ def _find_by_arn(connection: sqlite3.Connection, arn: str, now: float) -> str:
             {"arn": arn, "now": now},
         ).fetchone()
     if row is None:
-        raise errors.unavailable(arn)
+        raise no_resource(arn)
     return str(row[0])
 
 

@@ -21,11 +21,11 @@ from pipelines.errors import DeadlinePassed, NoText, Overloaded, RescoreError
 from pipelines.hits import Hit
 from pipelines.plan import DocumentFields, Passages, Plan
 from pipelines.rescore import prepare
+from sidecar.aws_errors import internal, throttled
 from sidecar.aws_json import AwsError
 from sidecar.aws_shapes import has_controls, validation_error
 from sidecar.config_kendra_ranking import KendraRanking
 from sidecar.document_scoring import DocumentScoring, GivenDocument, NotReady
-from sidecar.kendra_ranking import errors
 
 TITLE_TOKENS = 100
 BODY_TOKENS = 200
@@ -199,14 +199,14 @@ async def _score(
 def _explain(error: RescoreError) -> AwsError:
     match error:
         case Overloaded():
-            return errors.throttled("Too many requests wait for the model; try again later.")
+            return throttled("Too many requests wait for the model; try again later.")
         case DeadlinePassed():
-            return errors.throttled("The documents were not read in time; try again.")
+            return throttled("The documents were not read in time; try again.")
         case NotReady():
-            return errors.throttled("The models are still being loaded; try again in seconds.")
+            return throttled("The models are still being loaded; try again in seconds.")
         case _:
             _log.error("rescoring failed: %s (%s)", error, error.reason)
-            return errors.internal()
+            return internal()
 
 
 def _add_text(group: GroupToScore, document: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@
            | infinity.py, tei.py write, one shape each              |
            +--------------------------+-----------------------------+
                                 reranker.py    documents in, one logit each
-                                logits.py      what the number means
+                      sidecar/logits.py      what the number means
                                 token_counts.py, usage.py, callers.py
 
 `refusals.py` names every way a request is refused; each shape has its own words for them.

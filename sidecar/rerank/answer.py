@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from sidecar.rerank.logits import relevance, rounded
+from sidecar.logits import relevance, rounded
 from sidecar.rerank.request import RerankRequest
 
 

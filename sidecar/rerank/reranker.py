@@ -10,7 +10,7 @@ from pipelines.errors import NoText, RescoreError
 from pipelines.plan import Plan
 from sidecar.config_rerank import CosineLogits, RerankApis
 from sidecar.document_scoring import DocumentScoring, GivenDocument
-from sidecar.rerank.logits import NO_TEXT, write_logits
+from sidecar.logits import NO_TEXT, write_logits
 from sidecar.rerank.refusals import Refusal, refusal_of
 from sidecar.rerank.token_counts import count_pair_tokens
 

@@ -7,7 +7,8 @@ import cbor2
 import pytest
 
 from pipelines.errors import ModelFailed, Overloaded, RescoreError
-from sidecar.kendra_ranking import errors
+from sidecar.aws_errors import access_denied, conflict, internal, quota_exceeded, throttled
+from sidecar.kendra_ranking.errors import no_plan, no_resource
 from sidecar.kendra_ranking.wires import write_error
 from tests.sidecar.kendra_ranking.serving import PLAN_ID, Serve, Served, document
 
@@ -29,9 +30,8 @@ ARN_OF_NOBODY = f"arn:aws:kendra-ranking:us-east-1:000000000000:rescore-executio
 @pytest.mark.parametrize("name", STATUSES)
 def test_each_error_on_each_wire(name: str) -> None:
     made = [
-        *(errors.access_denied("m"), errors.conflict("m"), errors.internal()),
-        *(errors.not_found("m"), errors.unavailable("m"), errors.quota_exceeded("m")),
-        errors.throttled("m"),
+        *(access_denied("m"), conflict("m"), internal()),
+        *(no_plan("m"), no_resource("m"), quota_exceeded("m"), throttled("m")),
     ]
     [error] = [error for error in made if error.name == name]
     json_, cbor, rest = (write_error(wire, error) for wire in ("json", "cbor", "rest"))

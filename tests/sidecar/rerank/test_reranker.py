@@ -11,8 +11,8 @@ from pipelines.plan import Plan
 from pipelines.scoring import Scorer
 from sidecar.config_rerank import RerankApis
 from sidecar.document_scoring import DocumentScoring
+from sidecar.logits import NO_TEXT
 from sidecar.models.scorers import Models
-from sidecar.rerank.logits import NO_TEXT
 from sidecar.rerank.refusals import Refusal
 from sidecar.rerank.reranker import Reranker, build_reranker
 from tests.sidecar.rerank.conftest import plan_of

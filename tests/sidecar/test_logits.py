@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.config_rerank import CosineLogits
-from sidecar.rerank.logits import LARGEST, NO_TEXT, relevance, rounded, write_logits
+from sidecar.logits import LARGEST, NO_TEXT, relevance, rounded, write_logits
 
 scores = st.floats(-1e30, 1e30)
 

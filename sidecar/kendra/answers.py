@@ -1,0 +1,108 @@
+"""ANSWER results: the sentence of a document that answers best, shown within its passage.
+
+Nothing is generated: an answer is a substring of a document that a model finds likely enough.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipelines.errors import RescoreError
+from pipelines.scoring import Scorer
+from sidecar.kendra.excerpts import cut_excerpt, query_words
+from sidecar.kendra.found_documents import Found, FoundDocument
+from sidecar.kendra.ranking import Ranking
+from sidecar.kendra.served_index import ServedIndex
+from sidecar.kendra.text_passages import QUERY_WORDS, Span, split_sentences
+
+MOST_ANSWERS = 3
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer: its document, the passage shown, and the sentence in it, half-open."""
+
+    document: FoundDocument
+    text: str
+    start: int
+    end: int
+    probability: float
+
+
+async def find_answers(
+    index: ServedIndex,
+    query_text: str,
+    found: Found,
+    ranking: Ranking,
+    scorer: Scorer | None,
+    all_may_answer: bool,
+) -> list[Answer]:
+    """The answers that the documents give, the most likely first: one a document, three at most.
+
+    A passage must be at least of MEDIUM confidence. The model chooses the sentence; where it has
+    no time left, the words that the sentence shares with the query do.
+    """
+    medium = index.settings.confidence.medium
+    likely = [
+        (probability, number)
+        for number in ranking.order
+        if (probability := ranking.probability(number)) is not None
+        and probability >= medium
+        and (all_may_answer or found.documents[number].may_answer)
+        and found.documents[number].body
+    ]
+    # Sorting is stable: of equally likely ones the better document.
+    likely.sort(key=lambda entry: -entry[0])
+    chosen = [
+        (probability, found.documents[number], ranking.passages[number][0])
+        for probability, number in likely[:MOST_ANSWERS]
+    ]
+    most = index.settings.passages_per_document
+    texts = [cut_excerpt(document, best, query_text, most) for _, document, best in chosen]
+    spans = [split_sentences(text, QUERY_WORDS) for text in texts]
+    best_spans = await _choose(index, query_text, texts, spans, scorer)
+    return [
+        Answer(document, text, span.start, span.end, probability)
+        for (probability, document, _), text, span in zip(chosen, texts, best_spans, strict=True)
+        if span is not None
+    ]
+
+
+async def _choose(
+    index: ServedIndex,
+    query_text: str,
+    texts: Sequence[str],
+    spans: Sequence[Sequence[Span]],
+    scorer: Scorer | None,
+) -> list[Span | None]:
+    """The best sentence of each text."""
+    sentences = [
+        text[span.start : span.end]
+        for text, found in zip(texts, spans, strict=True)
+        for span in found
+    ]
+    scores: Sequence[float | None] = [None] * len(sentences)
+    if scorer is not None and sentences and any(len(found) > 1 for found in spans):
+        try:
+            scores = await scorer.score(index.plan.stages[-1].model, query_text, sentences)
+        except RescoreError as error:
+            _log.info("answers without the model: %s", error.reason)
+    rest = iter(zip(sentences, scores, strict=True))
+    chosen: list[Span | None] = []
+    words = query_words(query_text)
+    for found in spans:
+        marked = [(next(rest), span) for span in found]
+        whole = all(score is not None for (_, score), _ in marked)
+
+        def rating(entry: tuple[tuple[str, float | None], Span], whole: bool = whole) -> float:
+            (sentence, score), _ = entry
+            if whole and score is not None:
+                return score
+            return len(words.intersection(sentence.lower().split()))
+
+        chosen.append(max(marked, key=rating)[1] if marked else None)
+    return chosen

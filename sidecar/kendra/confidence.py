@@ -1,0 +1,53 @@
+"""From a model's score to the bucket of confidence that a result shows.
+
+A score is first calibrated to a guess of the probability that the text is relevant. Down a list in
+order of relevance the buckets never rise, although the order is made of more than the model's
+score: probabilities that stand the wrong way round are replaced by their mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Literal
+
+from sidecar.config_kendra import Confidence
+from sidecar.logits import relevance, write_logits
+
+Bucket = Literal["VERY_HIGH", "HIGH", "MEDIUM", "LOW", "NOT_AVAILABLE"]
+
+NOT_AVAILABLE: Final = "NOT_AVAILABLE"
+
+
+def calibrate(score: float, is_cosine: bool, settings: Confidence) -> float:
+    """The probability, from 0 to 1, that a text of this score is relevant."""
+    [logit] = write_logits([score], settings.cosine if is_cosine else None)
+    return relevance(logit)
+
+
+def bucket(probability: float | None, settings: Confidence) -> Bucket:
+    """The bucket of a probability; None is NOT_AVAILABLE."""
+    if probability is None:
+        return NOT_AVAILABLE
+    if probability >= settings.very_high:
+        return "VERY_HIGH"
+    if probability >= settings.high:
+        return "HIGH"
+    return "MEDIUM" if probability >= settings.medium else "LOW"
+
+
+def never_rising(probabilities: Sequence[float | None]) -> list[float | None]:
+    """The closest list that does not rise, by least squares; None keeps its place.
+
+    Source: pool adjacent violators (Ayer et al., Annals of Mathematical Statistics 1955).
+    """
+    blocks: list[tuple[float, int]] = []
+    for value in probabilities:
+        if value is None:
+            continue
+        mean, size = value, 1
+        while blocks and blocks[-1][0] < mean:
+            before, count = blocks.pop()
+            mean, size = (before * count + mean * size) / (count + size), count + size
+        blocks.append((mean, size))
+    means = iter([mean for mean, size in blocks for _ in range(size)])
+    return [None if value is None else next(means) for value in probabilities]

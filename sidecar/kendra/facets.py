@@ -1,0 +1,134 @@
+"""Facets: how many documents of the whole match set have which value of an attribute.
+
+They are aggregations of the one search, so that filters and user context hold for them by nature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sidecar.aws_errors import invalid
+from sidecar.config_kendra import KendraIndex
+from sidecar.kendra.schema import Dsl, find_attribute, write_value
+
+DEFAULT_VALUES = 10
+
+_NESTED = "nested"
+_DOCUMENTS = "documents"
+# What a terms aggregation collects on a shard beyond its size, as OpenSearch itself reckons it.
+_SHARD_SHARE = 1.5
+_SHARD_EXTRA = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """One facet, and the one within each of its values if it has one."""
+
+    name: str
+    most: int
+    nested: Facet | None = None
+
+
+def read_facets(asked: Sequence[Mapping[str, Any]] | None, index: KendraIndex) -> tuple[Facet, ...]:
+    """The facets of a Query in their order; of two for one attribute the first.
+
+    Raises a ValidationException for an attribute that is not facetable, and for more than one
+    facet within a facet.
+    """
+    facets = [_read_facet(each, index, outermost=True) for each in asked or ()]
+    return tuple({facet.name: facet for facet in reversed(facets)}[name] for name in _once(facets))
+
+
+def write_aggregations(facets: Sequence[Facet], index: KendraIndex) -> Dsl:
+    """The `aggs` of a search by name; none for facets that ask for no values.
+
+    All buckets together stay below the index's `max_buckets`, beyond which OpenSearch refuses the
+    whole search: inner facets get fewer values then, and at last outer ones.
+    """
+    asked = [facet for facet in facets if facet.most]
+    aggregations = {}
+    for facet in asked:
+        allowance = index.max_buckets // len(asked)
+        inner = facet.nested
+        # Each outer bucket needs room for itself and one inside.
+        terms, collected = _write_terms(facet, index, allowance // 2 if inner else allowance)
+        if inner and inner.most:
+            rest = max(1, allowance // collected - 1)
+            within, _ = _write_terms(inner, index, rest)
+            terms.setdefault("aggs", {})[_NESTED] = within
+        aggregations[_key(facet)] = terms
+    return aggregations
+
+
+def read_facet_results(
+    facets: Sequence[Facet], aggregations: Mapping[str, Any], index: KendraIndex
+) -> list[dict[str, Any]]:
+    """The FacetResults out of a search's `aggregations`, one for each facet."""
+    return [_read_result(facet, aggregations.get(_key(facet), {}), index) for facet in facets]
+
+
+def _read_facet(asked: Mapping[str, Any], index: KendraIndex, *, outermost: bool) -> Facet:
+    name = asked["DocumentAttributeKey"]
+    if not find_attribute(index, name, "Facets").facetable:
+        raise invalid(f"Facets names the attribute {name}, which is not facetable.")
+    nested = asked.get("Facets", ())
+    if nested and not outermost:
+        raise invalid("Facets cannot be nested more than one level deep.")
+    if len(nested) > 1:
+        raise invalid(f"The facet {name} has {len(nested)} facets within it, of 1 allowed.")
+    return Facet(
+        name,
+        asked.get("MaxResults", DEFAULT_VALUES),
+        _read_facet(nested[0], index, outermost=False) if nested else None,
+    )
+
+
+def _once(facets: Sequence[Facet]) -> list[str]:
+    return list(dict.fromkeys(facet.name for facet in facets))
+
+
+def _key(facet: Facet) -> str:
+    return f"facet:{facet.name}"
+
+
+def _write_terms(facet: Facet, index: KendraIndex, allowance: int) -> tuple[Dsl, int]:
+    """The aggregation, and how many buckets a shard collects for it."""
+    size = max(1, min(facet.most, allowance))
+    collected = max(size, min(int(size * _SHARD_SHARE) + _SHARD_EXTRA, allowance))
+    by = _DOCUMENTS if index.fields.shared_id else "_count"
+    terms: Dsl = {
+        "terms": {
+            "field": index.field_of(facet.name),
+            "size": size,
+            "shard_size": collected,
+            "min_doc_count": 1,
+            "order": [{by: "desc"}, {"_key": "asc"}],
+        }
+    }
+    if index.fields.shared_id:
+        # The passages of one document are one.
+        terms["aggs"] = {_DOCUMENTS: {"cardinality": {"field": index.fields.document_id}}}
+    return terms, collected
+
+
+def _read_result(
+    facet: Facet, aggregation: Mapping[str, Any], index: KendraIndex
+) -> dict[str, Any]:
+    attribute = index.attributes[facet.name]
+    pairs = []
+    for bucket in aggregation.get("buckets", ()):
+        counted = bucket.get(_DOCUMENTS)
+        pair = {
+            "DocumentAttributeValue": write_value(attribute, bucket["key"]),
+            "Count": counted["value"] if counted else bucket["doc_count"],
+        }
+        if facet.nested:
+            pair["FacetResults"] = [_read_result(facet.nested, bucket.get(_NESTED, {}), index)]
+        pairs.append(pair)
+    return {
+        "DocumentAttributeKey": facet.name,
+        "DocumentAttributeValueType": f"{attribute.type}_VALUE",
+        "DocumentAttributeValueCountPairs": pairs,
+    }

@@ -1,0 +1,72 @@
+"""Texts with highlights: what each field's analyzer makes of the query and of what is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sidecar.config_kendra import KendraIndex
+from sidecar.kendra.highlights import (
+    Highlight,
+    OffsetUnit,
+    Terms,
+    find_highlights,
+    find_query_terms,
+    write_text,
+)
+from sidecar.kendra.word_terms import Analyze, WordTerms
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """Marks the words of a query in titles and texts, each by its own field's terms."""
+
+    unit: OffsetUnit
+    title_terms: Terms
+    title_wanted: Mapping[str, bool]
+    body_terms: Terms
+    body_wanted: Mapping[str, bool]
+
+    def title(self, text: str) -> dict[str, Any]:
+        """A title with the query's words highlighted."""
+        found = find_highlights(text, self.title_terms, self.title_wanted)
+        return write_text(text, found, self.unit)
+
+    def body(self, text: str) -> dict[str, Any]:
+        """An excerpt with the query's words highlighted."""
+        found = find_highlights(text, self.body_terms, self.body_wanted)
+        return write_text(text, found, self.unit)
+
+    def span(self, text: str, start: int, end: int, *, top: bool = False) -> dict[str, Any]:
+        """A text with one range highlighted."""
+        return write_text(text, [Highlight(start, end, "STANDARD")], self.unit, top)
+
+    def plain(self, text: str) -> dict[str, Any]:
+        """A text without highlights."""
+        return write_text(text, [], self.unit)
+
+
+async def learn_marker(
+    index: KendraIndex,
+    words: WordTerms,
+    analyze: Analyze,
+    query_text: str,
+    titles: Sequence[str],
+    bodies: Sequence[str],
+) -> Marker:
+    """The marker for a query and the texts that it will be shown in; without a query it marks
+    nothing."""
+    unit = index.highlight_offsets
+    if not query_text:
+        return Marker(unit, {}, {}, {}, {})
+
+    async def learn(field: str, texts: Iterable[str]) -> tuple[Terms, Mapping[str, bool]]:
+        terms = await words.learn(field, [query_text, *texts], analyze)
+        return terms, find_query_terms(query_text, terms)
+
+    title_terms: Terms = {}
+    title_wanted: Mapping[str, bool] = {}
+    if index.fields.title and any(titles):
+        title_terms, title_wanted = await learn(index.fields.title[0], titles)
+    return Marker(unit, title_terms, title_wanted, *await learn(index.fields.body[0], bodies))

@@ -1,0 +1,96 @@
+"""A Kendra index as requests meet it: settings, plan, accounts, and the reader of tokens."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.plan import DocumentFields, Plan
+from sidecar.aws_errors import conflict, not_found
+from sidecar.config import Config, Upstream
+from sidecar.config_kendra import Kendra, KendraIndex, OpenSearchAccount
+from sidecar.kendra.user_tokens import UserTokenReader
+
+TITLE = "title"
+BODY = "body"
+GROUP = "group"
+"""The fields of a document as the core sees it."""
+
+MOST_RESULTS = 100
+"""Results of a query that can be reached by paging."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServedIndex:
+    """One index. `account` is the value of an Authorization field, None for no account.
+
+    `cosines` are the plan's models whose scores are cosines.
+    """
+
+    id: str
+    settings: KendraIndex
+    plan: Plan
+    cosines: frozenset[str]
+    account: str | None
+    tokens: UserTokenReader
+
+    @property
+    def window(self) -> int:
+        """Hits that one search fetches."""
+        return max(MOST_RESULTS, self.plan.rescore_window)
+
+
+def build_indexes(config: Config, settings: Kendra, folder: Path) -> dict[str, ServedIndex]:
+    """Every configured index by its id; `folder`: where relative paths start."""
+    cosines = frozenset(
+        name for name, model in config.main.models.items() if model.kind == "bi-encoder"
+    )
+    return {
+        index_id: ServedIndex(
+            index_id,
+            index,
+            _adapt(config.plans[_plan_name(index, settings, config.plans)]),
+            cosines,
+            _authorization(index.account, config.main.upstream),
+            UserTokenReader(index.user_context.tokens, folder),
+        )
+        for index_id, index in settings.indexes.items()
+    }
+
+
+def find_index(indexes: Mapping[str, ServedIndex], index_id: str) -> ServedIndex:
+    """The index of this id; raises AwsError when it is not there, or not to be searched now."""
+    index = indexes.get(index_id)
+    if index is None:
+        raise not_found(f"There is no index {index_id}; apis.kendra.indexes names those there are.")
+    if index.settings.status not in ("ACTIVE", "UPDATING"):
+        raise conflict(f"The index is {index.settings.status}; wait until it is ACTIVE.")
+    return index
+
+
+def basic(account: OpenSearchAccount) -> str:
+    """The Authorization field of an account."""
+    pair = f"{account.username}:{account.password}".encode()
+    return f"Basic {b64encode(pair).decode()}"
+
+
+def _plan_name(index: KendraIndex, settings: Kendra, plans: Mapping[str, Plan]) -> str:
+    named = index.plan or settings.plan
+    return named or ("fused" if "fused" in plans else min(plans))
+
+
+def _adapt(plan: Plan) -> Plan:
+    """The plan with the fields under which this door hands documents to the core."""
+    return plan.model_copy(
+        update={"document": DocumentFields(title=(TITLE,), body=(BODY,)), "group_by": GROUP}
+    )
+
+
+def _authorization(account: OpenSearchAccount | None, upstream: Upstream) -> str | None:
+    if account is not None:
+        return basic(account)
+    if upstream.username is None or upstream.password is None:
+        return None
+    return basic(OpenSearchAccount(username=upstream.username, password=upstream.password))

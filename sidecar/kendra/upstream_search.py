@@ -1,0 +1,164 @@
+"""One exchange with OpenSearch: a `_search`, or an `_msearch` where a request needs several.
+
+What OpenSearch refuses becomes the service's own error; its words stay in the log, as they name
+fields and indexes that a caller may not know of.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote
+
+from sidecar.aws_errors import access_denied, internal, not_found, throttled
+from sidecar.aws_json import AwsError
+from sidecar.opensearch.exchange import AsItCame, decode_answer
+from sidecar.relay.errors import ResponseTooLarge, UpstreamError
+from sidecar.relay.front import Exchanger
+
+ANSWER_LIMIT = 64 << 20
+"""Bytes of an answer that are held."""
+
+_ANALYZE_S = 1.0
+_LOGGED_CHARACTERS = 500
+_NOTHING: Final[Mapping[str, Any]] = {"hits": {"hits": []}}
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A search of one index. `copies`: searches of the same value ask the same copies of shards,
+    so that documents of equal score keep their order from page to page."""
+
+    index: str
+    body: Mapping[str, Any]
+    copies: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamSearch:
+    """Runs searches. `host` is the Host field; `deadline_s` the seconds one exchange may take."""
+
+    upstream: Exchanger
+    host: str
+    deadline_s: float
+
+    async def run(self, searches: Sequence[Search], account: str | None) -> bytes:
+        """The answer's body for `read_answers`; raises AwsError."""
+        head, body = write_exchange(searches, self.host, account)
+        try:
+            async with asyncio.timeout(self.deadline_s):
+                response = await self.upstream.exchange(head, body, limit=ANSWER_LIMIT)
+        except TimeoutError:
+            _log.error("OpenSearch did not answer within %.1f seconds", self.deadline_s)
+            raise internal("OpenSearch did not answer in time; try again.") from None
+        except ResponseTooLarge:
+            _log.error("OpenSearch's answer is larger than %d bytes", ANSWER_LIMIT)
+            raise internal() from None
+        except UpstreamError as error:
+            _log.error("OpenSearch cannot be reached: %s", error)
+            raise internal("OpenSearch cannot be reached; try again.") from None
+        if response.head.status != 200:
+            raise _refusal(response.head.status, response.body.decode("utf-8", "replace"))
+        try:
+            return decode_answer(response)[0]
+        except AsItCame as unreadable:
+            _log.error("OpenSearch's answer cannot be read: %s", unreadable.reason)
+            raise internal() from None
+
+    async def analyze(
+        self, index: str, body: Mapping[str, Any], account: str | None
+    ) -> Mapping[str, Any] | None:
+        """The answer to an `_analyze` of one index; None when there is none to use."""
+        content = _write(body)
+        target = f"/{quote(index, safe='')}/_analyze"
+        head = _write_head(target, "json", len(content), self.host, account)
+        try:
+            async with asyncio.timeout(_ANALYZE_S):
+                response = await self.upstream.exchange(head, content, limit=ANSWER_LIMIT)
+            if response.head.status == 200:
+                answer = json.loads(decode_answer(response)[0])
+                return answer if isinstance(answer, dict) else None
+            _log.info("_analyze of %s answered %d", index, response.head.status)
+        except (TimeoutError, UpstreamError, AsItCame, ValueError) as error:
+            _log.info("_analyze of %s failed: %s", index, error)
+        return None
+
+
+def write_exchange(
+    searches: Sequence[Search], host: str, account: str | None
+) -> tuple[bytes, bytes]:
+    """Head and body of the one request for these searches."""
+    if len(searches) == 1:
+        [search] = searches
+        index, copies = quote(search.index, safe=""), quote(search.copies, safe="")
+        target = f"/{index}/_search?preference={copies}"
+        kind, body = "json", _write(search.body)
+    else:
+        target, kind = "/_msearch", "x-ndjson"
+        lines = (
+            _write({"index": search.index, "preference": search.copies})
+            + b"\n"
+            + _write(search.body)
+            + b"\n"
+            for search in searches
+        )
+        body = b"".join(lines)
+    return _write_head(target, kind, len(body), host, account), body
+
+
+def read_answers(content: bytes, count: int) -> list[Mapping[str, Any]]:
+    """The answer to each search, in order; raises AwsError when the first of them failed.
+
+    Another one that failed has found nothing: it only adds to what the first one is about. Pure
+    computing, so it may run in any thread.
+    """
+    try:
+        whole = json.loads(content)
+        first, *others = [whole] if count == 1 else whole["responses"]
+        if "error" in first:
+            raise _refusal(first.get("status", 500), json.dumps(first["error"]))
+        for answer in others:
+            if "error" in answer:
+                _refusal(answer.get("status", 500), json.dumps(answer["error"]))
+        answers = [first, *(_NOTHING if "error" in answer else answer for answer in others)]
+        for answer in answers:
+            if answer.get("_shards", {}).get("failed"):
+                # What the other shards found is still worth more than nothing.
+                _log.warning("%d shards failed", answer["_shards"]["failed"])
+            _ = answer["hits"]["hits"]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        _log.error("OpenSearch's answer is no answer to a search")
+        raise internal() from None
+    return answers
+
+
+def _write_head(target: str, kind: str, length: int, host: str, account: str | None) -> bytes:
+    fields = [
+        f"POST {target} HTTP/1.1",
+        f"Host: {host}",
+        f"Content-Type: application/{kind}",
+        f"Content-Length: {length}",
+        *([f"Authorization: {account}"] if account else []),
+    ]
+    return "\r\n".join([*fields, "", ""]).encode("latin-1")
+
+
+def _write(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _refusal(status: int, words: str) -> AwsError:
+    _log.error("OpenSearch answered %d: %s", status, words[:_LOGGED_CHARACTERS])
+    if status == 429:
+        return throttled("OpenSearch has too much to do at the moment; try again.")
+    if status in (401, 403):
+        return access_denied("OpenSearch refuses the account that this index is searched with.")
+    if status == 404:
+        return not_found("The OpenSearch index behind this index is not there.")
+    return internal()

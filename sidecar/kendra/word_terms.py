@@ -1,0 +1,65 @@
+"""What the analyzers of the fields make of words: asked of OpenSearch once, and kept.
+
+The words of a language are soon known, so a request that finds all of them costs nothing. Where
+OpenSearch does not say, as for an account that may not ask, words are compared in lower case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+from sidecar.kendra.highlights import (
+    Term,
+    Terms,
+    find_runs,
+    guess_terms,
+    read_analyze,
+    write_analyze,
+)
+
+Analyze = Callable[[dict[str, Any]], Awaitable[Mapping[str, Any] | None]]
+"""Sends the body of an `_analyze` of one index; None when there is no answer to use."""
+
+_RUNS_KEPT = 50_000
+# An `_analyze` may give 10,000 tokens at most (`index.analyze.max_token_count`).
+_RUNS_AT_ONCE = 2000
+
+
+class WordTerms:
+    """The terms of one index's words, by field. Belongs to one event loop."""
+
+    def __init__(self, kept: int = _RUNS_KEPT) -> None:
+        self._kept = kept
+        self._known: dict[str, dict[str, tuple[Term, ...]]] = {}
+
+    async def learn(self, field: str, texts: Iterable[str], analyze: Analyze) -> Terms:
+        """The terms of every run in the texts, as the field's analyzer gives them.
+
+        Runs that are not known yet are asked for, 2,000 at a time. Never raises for what
+        OpenSearch answers.
+        """
+        runs = {run for text in texts for _, run in find_runs(text)}
+        known = self._known.setdefault(field, {})
+        found = {run: known[run] for run in runs if run in known}
+        unknown = sorted(runs - found.keys())
+        for first in range(0, len(unknown), _RUNS_AT_ONCE):
+            asked = unknown[first : first + _RUNS_AT_ONCE]
+            answer = await analyze(write_analyze(field, asked))
+            learnt = None if answer is None else _read(answer, asked)
+            if learnt is None:
+                found |= guess_terms(unknown[first:])
+                break
+            found |= learnt
+            known |= learnt
+        while len(known) > self._kept:
+            # The oldest first: a dict keeps the order of insertion.
+            del known[next(iter(known))]
+        return found
+
+
+def _read(answer: Mapping[str, Any], runs: list[str]) -> dict[str, tuple[Term, ...]] | None:
+    try:
+        return read_analyze(answer, runs)
+    except (KeyError, TypeError):
+        return None

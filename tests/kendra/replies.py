@@ -1,0 +1,69 @@
+"""What tests read out of a reply."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Reply = Mapping[str, Any]
+
+
+def items(reply: Reply, kind: str = "DOCUMENT") -> list[dict[str, Any]]:
+    """The result items of one kind, in their order."""
+    return [item for item in reply["ResultItems"] if item["Type"] == kind]
+
+
+def ids(reply: Reply, kind: str = "DOCUMENT") -> list[str]:
+    """Their documents' ids."""
+    return [item["DocumentId"] for item in items(reply, kind)]
+
+
+def attributes(item: Mapping[str, Any]) -> dict[str, Any]:
+    """An item's attributes as a mapping of name to value."""
+    return {
+        attribute["Key"]: next(iter(attribute["Value"].values()))
+        for attribute in item["DocumentAttributes"]
+    }
+
+
+def slices(text: Mapping[str, Any]) -> list[str]:
+    """The highlighted words of a text with highlights."""
+    return [
+        text["Text"][highlight["BeginOffset"] : highlight["EndOffset"]]
+        for highlight in text["Highlights"]
+    ]
+
+
+def counts(facet: Mapping[str, Any]) -> dict[Any, int]:
+    """A facet's counts by value."""
+    return {
+        next(iter(pair["DocumentAttributeValue"].values())): pair["Count"]
+        for pair in facet["DocumentAttributeValueCountPairs"]
+    }
+
+
+def facet(reply: Reply, key: str) -> dict[Any, int]:
+    """The counts of the facet on one attribute."""
+    [found] = [each for each in reply["FacetResults"] if each["DocumentAttributeKey"] == key]
+    return counts(found)
+
+
+def additional(item: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The additional attributes' texts, by key, in their order."""
+    return {
+        each["Key"]: each["Value"]["TextWithHighlightsValue"]
+        for each in item["AdditionalAttributes"]
+    }
+
+
+def everything(client: Any, index_id: str, **members: Any) -> list[Reply]:
+    """All pages of a Query, of a hundred items at most."""
+    pages: list[Reply] = []
+    for number in range(1, 5):
+        pages.append(client.query(IndexId=index_id, PageNumber=number, PageSize=33, **members))
+    return pages
+
+
+def all_ids(pages: Sequence[Reply], kind: str = "DOCUMENT") -> list[str]:
+    """The documents of several pages."""
+    return [name for page in pages for name in ids(page, kind)]

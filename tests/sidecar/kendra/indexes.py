@@ -1,0 +1,45 @@
+"""The settings of a Kendra index with an attribute of every type, for tests of what reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from sidecar.aws_json import AwsError
+from sidecar.config_kendra import KendraIndex
+
+ATTRIBUTES: dict[str, dict[str, Any]] = {
+    "_category": {"type": "STRING", "facetable": True, "searchable": True},
+    "_created_at": {"type": "DATE", "field": "created", "facetable": True},
+    "_excerpt_page_number": {"type": "LONG", "field": "page"},
+    "_view_count": {"type": "LONG", "field": "views", "facetable": True},
+    "Author": {"type": "STRING", "field": "author", "text_field": "author.text"},
+    "Secret": {"type": "STRING", "field": "secret"},
+    "Team": {"type": "STRING", "field": "team", "facetable": True, "sortable": True},
+    "Tags": {"type": "STRING_LIST", "field": "tags", "facetable": True, "searchable": True},
+}
+
+
+def make_index(attributes: dict[str, dict[str, Any]] | None = None, **settings: Any) -> KendraIndex:
+    """An index of these attributes beside the usual ones."""
+    merged = {**ATTRIBUTES, **(attributes or {})}
+    merged["Author"] = {**merged["Author"], "searchable": True}
+    return KendraIndex.model_validate(
+        {
+            "index": "documents",
+            "fields": {"title": "title", "body": "body"},
+            "attributes": merged,
+            **settings,
+        }
+    )
+
+
+@contextmanager
+def refused(message: str) -> Iterator[None]:
+    """Check that the block raises a ValidationException with exactly this message."""
+    with pytest.raises(AwsError) as caught:
+        yield
+    assert (caught.value.name, caught.value.message) == ("ValidationException", message)

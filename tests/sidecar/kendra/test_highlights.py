@@ -1,0 +1,153 @@
+"""Highlights: offsets bracket the term, whatever stands before it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.kendra.highlights import (
+    Highlight,
+    Term,
+    find_highlights,
+    find_query_terms,
+    find_runs,
+    guess_terms,
+    read_analyze,
+    write_analyze,
+    write_text,
+)
+
+TEXT = "\U0001f600 The Kettle, a copper-kettle: na\u00efve kettles!"
+
+
+def terms_of(*texts: str) -> dict[str, tuple[Term, ...]]:
+    return guess_terms({run for text in texts for _, run in find_runs(text)})
+
+
+def marked(text: str, highlights: Sequence[Highlight]) -> list[str]:
+    return [text[highlight.start : highlight.end] for highlight in highlights]
+
+
+def find(text: str, query: str) -> list[Highlight]:
+    terms = terms_of(text, query)
+    return find_highlights(text, terms, find_query_terms(query, terms))
+
+
+def test_each_token_that_the_query_asks_for_is_one_highlight() -> None:
+    assert marked(TEXT, find(TEXT, "kettle copper")) == ["Kettle", "copper", "kettle"]
+    assert marked(TEXT, find(TEXT, "na\u00efve?")) == ["na\u00efve"]
+    assert find(TEXT, "silver") == []
+    assert find("", "silver") == []
+
+
+def test_adjacent_highlights_are_not_merged() -> None:
+    assert find("copper kettle", "copper kettle") == [
+        Highlight(0, 6, "STANDARD"),
+        Highlight(7, 13, "STANDARD"),
+    ]
+
+
+def test_stop_words_are_highlighted_only_where_there_is_nothing_else() -> None:
+    assert marked("the kettle of the house", find("the kettle of the house", "the kettle")) == [
+        "kettle"
+    ]
+    assert marked("to be or not", find("to be or not", "To Be")) == ["to", "be"]
+
+
+def test_runs_have_no_punctuation_at_their_ends() -> None:
+    text = " (copper),  __kettle__ -- co-op's \u4e2d\u6587\u3002 5%"
+    found = list(find_runs(text))
+    assert [run for _, run in found] == ["copper", "kettle", "co-op's", "\u4e2d\u6587", "5"]
+    assert all(text[at : at + len(run)] == run for at, run in found)
+    assert list(find_runs("x" * 5000 + "-y")) == []
+
+
+def token(text: str, start: int, end: int, kind: str = "<ALPHANUM>") -> dict[str, Any]:
+    return {"token": text, "start_offset": start, "end_offset": end, "type": kind, "position": 0}
+
+
+def test_terms_are_read_run_by_run_and_in_code_points() -> None:
+    runs = ["na\u00efve", "\U0001f600cells", "the", "co-op"]
+    answer = {
+        "tokens": [
+            token("naiv", 0, 5),
+            token("cell", 8, 13),
+            token("co", 18, 20),
+            token("op", 21, 23),
+            token("coop", 18, 23),
+        ]
+    }
+    assert write_analyze("body", runs) == {"field": "body", "text": runs}
+    assert read_analyze(answer, runs) == {
+        "na\u00efve": (Term("naiv", 0, 5),),
+        "\U0001f600cells": (Term("cell", 1, 6),),
+        "the": (),
+        "co-op": (Term("co", 0, 2), Term("op", 3, 5), Term("coop", 0, 5)),
+    }
+
+
+def test_tokens_that_lie_outside_the_runs_are_left_out() -> None:
+    answer = {"tokens": [token("x", 4, 9), token("y", 7, 8), token("z", 0, 0), token("a", 0, 3)]}
+    assert read_analyze(answer, ["abc"]) == {"abc": (Term("a", 0, 3),)}
+
+
+def test_of_several_terms_at_one_place_one_is_highlighted() -> None:
+    terms = {"co-op": (Term("co", 0, 2), Term("op", 3, 5), Term("coop", 0, 5))}
+    assert find_highlights("a co-op", terms, {"coop": False, "op": False}) == [
+        Highlight(2, 7, "STANDARD")
+    ]
+    assert find_highlights("a co-op", terms, {"op": False}) == [Highlight(5, 7, "STANDARD")]
+
+
+def test_a_match_by_a_synonym_alone_is_a_thesaurus_synonym() -> None:
+    terms = {
+        "pot": (Term("pot", 0, 3), Term("kettle", 0, 3, synonym=True)),
+        "kettle": (Term("kettle", 0, 6), Term("pot", 0, 6, synonym=True)),
+        "pan": (Term("pan", 0, 3),),
+    }
+    wanted = find_query_terms("pot", terms)
+    assert wanted == {"pot": False, "kettle": True}
+    assert find_highlights("pot kettle pan", terms, wanted) == [
+        Highlight(0, 3, "STANDARD"),
+        Highlight(4, 10, "THESAURUS_SYNONYM"),
+    ]
+
+
+def test_a_text_says_its_highlights_as_the_api_does() -> None:
+    assert write_text("a kettle", [Highlight(2, 8, "STANDARD")], "code_points") == {
+        "Text": "a kettle",
+        "Highlights": [{"BeginOffset": 2, "EndOffset": 8, "TopAnswer": False, "Type": "STANDARD"}],
+    }
+
+
+@pytest.mark.parametrize(
+    "text", ["\U0001f600\U0001f600 kettle \U0001f600kettle", "caf\u00e9 kettle"]
+)
+def test_offsets_count_what_the_client_counts(text: str) -> None:
+    found = find(text, "kettle")
+    for highlight in write_text(text, found, "code_points")["Highlights"]:
+        assert text[highlight["BeginOffset"] : highlight["EndOffset"]] == "kettle"
+    units = text.encode("utf-16-le")
+    for highlight in write_text(text, found, "utf_16")["Highlights"]:
+        part = units[2 * highlight["BeginOffset"] : 2 * highlight["EndOffset"]]
+        assert part.decode("utf-16-le") == "kettle"
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.sampled_from(
+                ["kettle", "Copper", "the", "\U0001f600", "kettle-copper", "...", "\n"]
+            ),
+            st.text(max_size=5),
+        )
+    ).map(" ".join)
+)
+def test_highlights_are_sorted_half_open_and_slices_of_the_query(text: str) -> None:
+    found = find(text, "kettle copper")
+    assert {word.lower() for word in marked(text, found)} <= {"kettle", "copper"}
+    places = [place for highlight in found for place in (highlight.start, highlight.end)]
+    assert places == sorted(places)
+    assert all(highlight.start < highlight.end for highlight in found)

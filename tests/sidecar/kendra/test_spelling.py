@@ -1,0 +1,133 @@
+"""Spelling suggestions: which words are asked for, and the corrected text with its offsets."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.kendra.spelling import (
+    correct_query_text,
+    find_words,
+    read_corrections,
+    write_spell_corrected,
+    write_suggest,
+)
+from sidecar.kendra.token_words import TokenWord
+
+HIDDEN = {"term": {"_acl_user_allow": "ann"}}
+
+
+def words(text: str) -> list[str]:
+    return [word.text for word in find_words(text)]
+
+
+def answer(words_found: list[TokenWord], options: dict[str, list[str]]) -> dict[str, Any]:
+    return {
+        f"spelling-{number}": [
+            {
+                "text": word.text.lower(),
+                "options": [{"text": option} for option in options.get(word.text.lower(), [])],
+            }
+        ]
+        for number, word in enumerate(words_found)
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("coper kettel", ["coper", "kettel"]),
+        ("ox ket", ["ket"]),
+        ("x" * 30 + " " + "y" * 31, ["x" * 30]),
+        ("covid19 covid-19 b12", ["covid"]),
+        ("long-standing kettel", ["long", "standing", "kettel"]),
+        ('coper AND NOT "kettel"', ["coper", "kettel"]),
+        ("_category:metl views:[10 TO twenti] coper", ["coper"]),
+        ('title:"coper kettel" pott', ["pott"]),
+        ("kett* coper", ["coper"]),
+        ("the of coper", ["coper"]),
+        ("", []),
+    ],
+)
+def test_words_of_3_to_30_letters_without_digits_are_corrected(
+    text: str, expected: list[str]
+) -> None:
+    found = find_words(text)
+    assert [word.text for word in found] == expected
+    assert all(text[word.start : word.end] == word.text for word in found)
+
+
+def test_a_caller_of_everything_asks_the_term_suggester() -> None:
+    assert write_suggest(find_words("Coper"), "body.spell") == {
+        "spelling-0": {
+            "text": "coper",
+            "term": {
+                "field": "body.spell",
+                "suggest_mode": "missing",
+                "min_word_length": 3,
+                "max_edits": 2,
+                "min_doc_freq": 0.0001,
+                "size": 1,
+            },
+        }
+    }
+    assert write_suggest([], "body.spell") == {}
+
+
+def test_other_callers_are_offered_what_their_documents_have() -> None:
+    (entry,) = write_suggest(find_words("Coper"), "body.spell", HIDDEN).values()
+    assert "term" not in entry
+    assert entry["phrase"]["collate"]["query"]["source"]["bool"]["filter"] == [HIDDEN]
+
+
+def test_the_suggested_text_keeps_capitals_quotes_operators_and_clauses() -> None:
+    text = 'Coper AND "KETTEL" NOT colour:redd  kettel'
+    found = find_words(text)
+    suggest = answer(found, {"coper": ["copper"], "kettel": ["kettle", "ketten"]})
+    (corrected,) = write_spell_corrected(text, found, suggest)
+    suggested = corrected["SuggestedQueryText"]
+    assert suggested == 'Copper AND "KETTLE" NOT colour:redd  kettle'
+    assert [
+        (c["Term"], c["CorrectedTerm"], suggested[c["BeginOffset"] : c["EndOffset"]])
+        for c in corrected["Corrections"]
+    ] == [
+        ("Coper", "Copper", "Copper"),
+        ("KETTEL", "KETTLE", "KETTLE"),
+        ("kettel", "kettle", "kettle"),
+    ]
+
+
+def test_nothing_to_correct_gives_no_suggestion() -> None:
+    found = find_words("copper kettle")
+    assert write_spell_corrected("copper kettle", found, answer(found, {})) == []
+    assert write_spell_corrected("copper kettle", found, {}) == []
+    # The phrase suggester offers the word itself where the caller's documents have it.
+    known = answer(found, {"copper": ["coppers", "copper"], "kettle": ["kettle"]})
+    assert read_corrections(known, found) == {}
+
+
+def test_offsets_may_count_utf_16() -> None:
+    text = "\U0001f600 coper"
+    found = find_words(text)
+    suggest = answer(found, {"coper": ["copper"]})
+    (points,) = write_spell_corrected(text, found, suggest)
+    (units,) = write_spell_corrected(text, found, suggest, "utf_16")
+    assert (points["Corrections"][0]["BeginOffset"], points["Corrections"][0]["EndOffset"]) == (
+        2,
+        8,
+    )
+    assert (units["Corrections"][0]["BeginOffset"], units["Corrections"][0]["EndOffset"]) == (3, 9)
+
+
+@given(
+    st.lists(st.sampled_from(["coper", "Kettel", "AND", '"', "\U0001f600", "the", "a:b"])).map(
+        " ".join
+    )
+)
+def test_offsets_bracket_the_corrected_term(text: str) -> None:
+    found = find_words(text)
+    corrections = {number: "x" * (number + 2) for number in range(len(found))}
+    suggested, made = correct_query_text(text, found, corrections)
+    assert [suggested[c.start : c.end] for c in made] == list(corrections.values())
+    assert [c.term for c in made] == [word.text for word in found]

@@ -1,0 +1,101 @@
+"""Token words of a query text, and the cut behind the thirtieth."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.kendra.token_words import cut_query_text, find_token_words
+
+
+def words(text: str) -> list[str]:
+    return [word.text for word in find_token_words(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Timeoff AND October AND Category:HR", ["Timeoff", "October", "HR"]),
+        ("what is the yield of copper?", ["yield", "copper"]),
+        ("not and or", []),
+        ("copper NOT kettle", ["copper", "kettle"]),
+        ("_view_count:[10 TO 20] copper", ["10", "20", "copper"]),
+        ("from A TO B", ["B"]),
+        ("Note: copper", ["Note", "copper"]),
+        ('"copper kettle"', ["copper", "kettle"]),
+        ("co-author", ["co", "author"]),
+        ("don't", ["don't"]),
+        ("\u7814\u7a76\u65b9\u6cd5", ["\u7814\u7a76", "\u65b9\u6cd5"]),
+        ("\U0001f600 copper \U0001f600", ["copper"]),
+        ("", []),
+        ("  ?! ", []),
+    ],
+)
+def test_a_token_word_is_no_stop_word_operator_field_name_or_punctuation(
+    text: str, expected: list[str]
+) -> None:
+    assert words(text) == expected
+
+
+def test_a_token_word_says_where_it_stands() -> None:
+    text = "\U0001f600 the copper"
+    (word,) = find_token_words(text)
+    assert text[word.start : word.end] == word.text == "copper"
+
+
+def test_thirty_token_words_stay_and_the_rest_is_dropped_silently() -> None:
+    text = " ".join(f"the w{number}" for number in range(40))
+    assert words(cut_query_text(text)) == [f"w{number}" for number in range(30)]
+    short = " ".join(f"the w{number}" for number in range(30))
+    assert cut_query_text(short) == short
+
+
+@pytest.mark.parametrize(
+    ("text", "most", "expected"),
+    [
+        ("copper AND kettle", 1, "copper"),
+        ("copper AND NOT kettle", 1, "copper"),
+        ("copper OR field:kettle", 1, "copper"),
+        ('copper "old kettle"', 2, 'copper "old"'),
+        ("copper AND (old OR kettle)", 2, "copper AND (old)"),
+        ("((copper AND old) OR kettle)", 2, "((copper AND old))"),
+        ("copper* AND kettle", 1, "copper*"),
+        ("copper AND views:[10 TO 20] AND kettle", 2, "copper"),
+        ("copper AND views:{10 TO 20} AND kettle", 3, "copper AND views:{10 TO 20}"),
+        ('copper "old kettle', 2, 'copper "old'),
+        ("copper (old kettle", 2, "copper (old"),
+    ],
+)
+def test_the_cut_leaves_no_operator_range_quote_or_parenthesis_open_that_was_closed(
+    text: str, most: int, expected: str
+) -> None:
+    assert cut_query_text(text, most) == expected
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "copper",
+                "the",
+                "AND",
+                "OR",
+                "NOT",
+                "(",
+                ")",
+                '"',
+                "a:b",
+                "x:[1 TO 2]",
+                "w*",
+                "\u7814",
+            ]
+        )
+    ),
+    st.integers(1, 5),
+)
+def test_the_cut_keeps_a_beginning_of_the_words(parts: list[str], most: int) -> None:
+    text = " ".join(parts)
+    cut = cut_query_text(text, most)
+    kept = words(cut)
+    assert kept == words(text)[: len(kept)]
+    assert len(kept) <= most
+    assert len(words(text)) > most or cut == text
