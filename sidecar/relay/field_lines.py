@@ -8,8 +8,7 @@ not taken apart: one search finds the few that the relay itself must know.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import httptools
 
@@ -39,8 +38,7 @@ _TELLING_IN_REQUEST: Final = re.compile(_TELLING % rb"|x-rescore[^:\r]*")
 _TELLING_IN_RESPONSE: Final = re.compile(_TELLING % b"")
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(NamedTuple):
     """What a head's lines say.
 
     `framing` as in body.py, None where they do not say; `named`: the fields that `Connection`

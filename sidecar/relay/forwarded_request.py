@@ -144,13 +144,13 @@ class ForwardedRequest:
             received = head.write_client(add=add) + received[head.length :]
         self._client.write(received)
         if ended:
-            self._end()
+            self._client.request_ended(close=self._close or not self._complete)
 
     def answer_continued(self, body: bytes, ended: bool) -> None:
         if body:
             self._client.write(body)
         if ended:
-            self._end()
+            self._client.request_ended(close=self._close or not self._complete)
 
     def answer_failed(self, error: UpstreamError) -> None:
         self._shared.counts.failed(error.reason)
@@ -166,9 +166,6 @@ class ForwardedRequest:
         self._client.hold_body(False)
 
     # Inside
-
-    def _end(self) -> None:
-        self._client.request_ended(close=self._close or not self._complete)
 
     def _begin(self, connection: UpstreamConnection, data: bytes) -> None:
         self._upstream = connection

@@ -234,7 +234,7 @@ class ResponseHead(_Head):
 
 
 def parse_request_head(
-    raw: bytes, read_lines: Callable[[bytes], Told] = read_request_lines
+    raw: bytes, *, read_lines: Callable[[bytes], Told] = read_request_lines
 ) -> RequestHead:
     """Read a request's head; `raw` ends with its empty line. Raises MalformedMessage."""
     match = _REQUEST_LINE.match(raw)

@@ -17,14 +17,14 @@ from sidecar.relay.heads import (
 )
 from sidecar.relay.known_heads import LONGEST, REMEMBERED, request_reader, response_reader
 
-_pieces = st.lists(
-    st.sampled_from(
-        [b"Host: x", b"Content-Length: 3", b"content-length: 4", b"Connection: close"]
-        + [b"Connection: X-Mine", b"X-Mine: 1", b"Transfer-Encoding: chunked", b"X-Rescore: off"]
-        + [b"a: b\nc: d", b"broken", b"x-opaque-id: 7"]
-    ),
-    max_size=3,
+_LINES = (
+    *("Host: x", "Content-Length: 3", "content-length: 4", "Content-Length: 007"),
+    *("Content-Length: +1", "Content-Length: 99999999999999999999999", " Content-Length: 5"),
+    *("Keep-Alive: Content-Length: 3", "Connection: content-length", "Connection: close"),
+    *("Connection: keep-alive", "Connection: X-Mine", "X-Mine: 1", "Transfer-Encoding: chunked"),
+    *("X-Rescore: off", "a: b\nc: d", "a: b\r\n c", "broken", "x-opaque-id: 7"),
 )
+_pieces = st.lists(st.sampled_from([line.encode() for line in _LINES]), max_size=4)
 
 
 def _request(line: bytes, fields: list[bytes]) -> bytes:
@@ -90,6 +90,21 @@ def test_the_same_bytes_are_read_once() -> None:
     answer = _request(b"HTTP/1.1 200 OK", [b"content-length: 2"])
     read_answer = response_reader()
     assert read_answer(answer) is read_answer(bytes(bytearray(answer)))
+
+
+def test_a_length_does_not_make_other_lines_new() -> None:
+    """What is told of the lines is told again with the length that they have now."""
+    for fields in (
+        [b"Host: x"],
+        [b"Connection: keep-alive"],
+        [b"Connection: X-Mine", b"X-Mine: 1"],
+    ):
+        read = request_reader()
+        for number in (3, 0, 12345, 3):
+            lengthy = [*fields, b"Content-Length: %d" % number, b"A: b"]
+            raw = _request(b"GET /%d HTTP/1.1" % number, lengthy)
+            assert read(raw).framing == number
+            assert _seen(raw, read) == _seen(raw, parse_request_head)
 
 
 def test_a_refused_head_is_refused_every_time() -> None:
