@@ -23,7 +23,7 @@ from sidecar.relay.front import Exchanger, Request, Response
 from sidecar.relay.heads import RequestHead
 
 BODY_LIMIT: Final = 32 << 20
-"""Bytes of a widened answer, and of a decompressed request, that are held."""
+"""Bytes of a widened answer that are held."""
 
 _ON_THE_LOOP: Final = 16 << 10
 """Bytes of an answer that are worked through in less than a millisecond. More goes to a thread,
@@ -58,8 +58,7 @@ def read_headers(head: RequestHead) -> SearchHeaders:
 def decoded_body(request: Request) -> bytes:
     """The request's body without its content coding; raises AsItCame."""
     try:
-        coding = request.head.get(b"content-encoding")
-        return decode_content(request.body, coding, limit=BODY_LIMIT)
+        return request.content
     except UndecodableBody:
         raise AsItCame("skipped", "content_encoding") from None
     except DecodedTooLarge:

@@ -4,17 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from functools import cached_property
+from typing import Final, Protocol
 
+from sidecar.relay.content_coding import decode_content
 from sidecar.relay.heads import RequestHead, ResponseHead
 
+CONTENT_LIMIT: Final = 32 << 20
+"""Bytes of a decoded request body that are held."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Request:
-    """A request taken out of the stream: its whole body, without chunks, still content-coded."""
+    """A request taken out of the stream: its whole body, without chunks, still content-coded.
+
+    Without slots, so that the body is decoded once, however often it is looked at.
+    """
 
     head: RequestHead
     body: bytes
+
+    @cached_property
+    def content(self) -> bytes:
+        """The body without its content coding; raises UndecodableBody or DecodedTooLarge."""
+        coding = self.head.get(b"content-encoding")
+        return decode_content(self.body, coding, limit=CONTENT_LIMIT)
 
 
 @dataclass(frozen=True, slots=True)
