@@ -22,6 +22,8 @@ class Group:
     @property
     def original_score(self) -> float:
         """The original score of the group: its best document's."""
+        if len(self.documents) == 1:
+            return self.documents[0].original_score
         return max(document.original_score for document in self.documents)
 
 

@@ -48,22 +48,32 @@ def group_scores(
         raise BadScores(f"the scorer gave {len(scores)} scores for {len(passages)} texts")
     if not all(score is None or isfinite(score) for score in scores):
         raise BadScores("the scorer gave a score that is not a finite number")
-    members: dict[int, list[tuple[int, float | None]]] = {}
+    members: dict[int, list[tuple[int, float]]] = {}
+    cut_off: set[int] = set()
     for passage, score in zip(passages, scores, strict=True):
-        members.setdefault(passage.group, []).append((passage.number, score))
-    whole: dict[int, float] = {}
-    for group, found in members.items():
-        numbered = [(number, float(score)) for number, score in found if score is not None]
-        if len(numbered) == len(found):
-            whole[group] = _aggregate(numbered, aggregate, best)
-    return whole
+        if score is None:
+            cut_off.add(passage.group)
+        else:
+            members.setdefault(passage.group, []).append((passage.number, score))
+    return {
+        group: _aggregate(found, aggregate, best)
+        for group, found in members.items()
+        if group not in cut_off
+    }
 
 
 def _aggregate(numbered: list[tuple[int, float]], aggregate: Aggregate, best: int) -> float:
     """One score of a group's (passage number, score) pairs."""
+    if len(numbered) == 1:
+        return float(numbered[0][1])
     if aggregate == "first":
-        return min(numbered)[1]
-    scores = sorted((score for _, score in numbered), reverse=True)
-    count = {"max": 1, "mean": len(scores), "mean_of_best": best}[aggregate]
-    highest = scores[:count]
-    return fsum(highest) / len(highest)
+        return float(min(numbered)[1])
+    scores = [score for _, score in numbered]
+    match aggregate:
+        case "max":
+            return float(max(scores))
+        case "mean":
+            return fsum(scores) / len(scores)
+        case "mean_of_best":
+            highest = sorted(scores, reverse=True)[:best]
+            return fsum(highest) / len(highest)

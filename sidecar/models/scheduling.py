@@ -3,11 +3,13 @@
 A job is a search's texts, best first, cut into chunks. The thread takes one chunk of the first
 job in line and puts the job back at the end, so that a long search does not hold up the others.
 Query texts go before passages: they are short, and nothing can be scored without them. What no
-search waits for is read last, when the thread has nothing else to do.
+search waits for is read last, when the thread has nothing else to do, and with pauses as long as
+the reading, so that it takes no more than half of what the model can do from everyone else.
 
 Measured on two cores (all-MiniLM-L6-v2 by torch, passages of 210 tokens): chunks of 1, 4, 8 and 16
 texts take 28, 27, 26 and 30 ms a text, and merging several searches into one chunk gains nothing.
-So a chunk belongs to one search and is small, which keeps waits short and deadlines fine.
+So a chunk belongs to one search and is small, and smaller still where a model is slow, which keeps
+waits short and deadlines fine.
 """
 
 from __future__ import annotations
@@ -25,9 +27,12 @@ from typing import Any, Generic, Literal, TypeVar
 from pipelines.errors import ModelFailed, Overloaded, RescoreError
 from sidecar.metrics import Metrics
 
-CHUNK_TEXTS = 4
+CHUNK_TEXTS = 8
+"""The most texts that a model is given at once; fewer are one of the powers of two below it."""
+
 QUEUE_JOBS = 64
 
+_CHUNK_SECONDS = 0.05
 _LATER_TEXTS = 2
 _SORTED_CHUNKS = 4
 _NEWEST_SHARE = 0.2
@@ -79,6 +84,19 @@ class _Lane:
     chunk_seconds: float = 0.0
     """What a chunk took, a moving average; 0 until the first one."""
 
+    text_seconds: float = 0.0
+    """The same for one text of a chunk."""
+
+    not_before: float = 0.0
+    """When the next chunk may be read, in seconds of the monotonic clock."""
+
+    def chunk_texts(self) -> int:
+        """The texts of a chunk that does not take much longer than it should."""
+        size = CHUNK_TEXTS
+        while size > 1 and size * self.text_seconds > _CHUNK_SECONDS:
+            size //= 2
+        return size
+
 
 class Schedule:
     """The one thread of a model and the jobs that wait for it.
@@ -127,7 +145,7 @@ class Schedule:
         job: _Job[Value] = _Job(
             read=read,
             texts=texts,
-            chunks=deque(cut_chunks(texts)),
+            chunks=deque(cut_chunks(texts, self._lanes[lane].chunk_texts())),
             deadline=deadline,
             values=[None] * len(texts),
             done=done,
@@ -218,12 +236,17 @@ class Schedule:
     def _take(self) -> tuple[_Lane, _Job[Any]] | None:
         with self._changed:
             while not self._closed:
+                now = time.monotonic()
+                pause: float | None = None
                 for lane in self._lanes.values():
                     if lane.jobs:
-                        self._free_at = time.monotonic() + lane.chunk_seconds
+                        pause = max(0.0, lane.not_before - now)
+                        if pause:
+                            break
+                        self._free_at = now + lane.chunk_seconds
                         return lane, lane.jobs.popleft()
                 self._free_at = 0.0
-                self._changed.wait()
+                self._changed.wait(pause)
         return None
 
     def _read_chunk(self, lane: _Lane, job: _Job[Any]) -> None:
@@ -247,6 +270,9 @@ class Schedule:
         with self._changed:
             share = _NEWEST_SHARE if lane.chunk_seconds else 1.0
             lane.chunk_seconds += share * (seconds - lane.chunk_seconds)
+            lane.text_seconds += share * (seconds / len(chunk) - lane.text_seconds)
+            if job.done is None:
+                lane.not_before = time.monotonic() + seconds
             if job.left:
                 return
             for position, value in zip(chunk, values, strict=True):

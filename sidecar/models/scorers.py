@@ -198,7 +198,8 @@ class _SearchScorer:
 def _cosines(vectors: FloatArray, query: FloatArray) -> list[float]:
     """Row by row, not as a matrix product: that may round equal rows differently, and equal
     passages must tie."""
-    return [float(cosine) for cosine in (vectors * query).sum(axis=1)]
+    cosines: list[float] = (vectors * query).sum(axis=1).tolist()
+    return cosines
 
 
 def _finite(numbers: FloatArray, shape: tuple[int, ...]) -> FloatArray:

@@ -1,6 +1,7 @@
 """Deadlines, callers who leave, overload, turns and failures, with a model that tests hold back."""
 
 import asyncio
+import itertools
 import logging
 import threading
 import time
@@ -263,3 +264,53 @@ async def test_what_is_read_is_counted(schedule: Schedule, metrics: Metrics) -> 
     await schedule.run(lengths, texts_of("a", 3), None)
     assert metric(metrics, "rescore_model_texts_total") == 3 * CHUNK_TEXTS
     assert metric(metrics, "rescore_model_seconds_count") == 3
+
+
+async def test_a_slow_model_is_given_fewer_texts_at_once(schedule: Schedule) -> None:
+    sizes = []
+
+    def slow(texts: Sequence[str]) -> list[int]:
+        sizes.append(len(texts))
+        time.sleep(0.02 * len(texts))
+        return lengths(texts)
+
+    await schedule.run(slow, ["x"] * CHUNK_TEXTS, None)
+    assert sizes == [CHUNK_TEXTS]
+    await schedule.run(slow, ["x"] * 7, None)
+    assert sizes[1:] == [2, 2, 2, 1]
+
+
+async def test_reading_for_later_leaves_as_much_time_as_it_takes(schedule: Schedule) -> None:
+    spans = []
+    done = threading.Event()
+
+    def slow(texts: Sequence[str]) -> list[int]:
+        started = time.monotonic()
+        time.sleep(0.05)
+        spans.append((started, time.monotonic()))
+        if len(spans) == 3:
+            done.set()
+        return lengths(texts)
+
+    schedule.read_later(slow, [f"{n}" for n in range(6)])
+    assert await asyncio.to_thread(done.wait, 60)
+    for (_, ended), (started, _) in itertools.pairwise(spans):
+        assert started - ended > 0.04
+
+
+async def test_a_search_does_not_wait_for_the_pause_of_what_is_read_for_later(
+    schedule: Schedule,
+) -> None:
+    began = threading.Event()
+
+    def slow(texts: Sequence[str]) -> list[int]:
+        began.set()
+        time.sleep(0.3)
+        return lengths(texts)
+
+    schedule.read_later(slow, [f"{n}" for n in range(20)])
+    assert await asyncio.to_thread(began.wait, 60)
+    # The first chunk is in hand; the second could only come after a pause as long.
+    started = time.monotonic()
+    assert await schedule.run(lengths, ["a"], None) == [1]
+    assert time.monotonic() - started < 0.5
