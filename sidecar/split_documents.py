@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from pipelines.documents import Document
-from pipelines.errors import DeadlinePassed
+from pipelines.errors import DeadlinePassed, Overloaded
 from pipelines.hits import Hit
 from pipelines.passages import SplitDocument, split_document
 from pipelines.plan import Passages, Plan
@@ -27,6 +27,7 @@ from pipelines.rescore import Prepared, prepare
 _CUT_CHARACTERS = 4096
 _CHARACTERS = 400_000
 _PASSAGES = 500
+_NEWEST_SHARE = 0.2
 
 # A key, its place in the dictionary, and the tuples around a document and each of its passages.
 _DOCUMENT_BYTES = 300
@@ -47,6 +48,9 @@ class SplitDocuments:
         self._kept: OrderedDict[bytes, SplitDocument] = OrderedDict()
         self._lock = threading.Lock()
         self._thread = ThreadPoolExecutor(1, "passages")
+        # Touched by the event loop alone: windows in line or in hand, and what one took so far.
+        self._waiting = 0
+        self._window_seconds = 0.0
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -68,23 +72,32 @@ class SplitDocuments:
         """`pipelines.rescore.prepare`, on the event loop only where it takes well under 1 ms.
 
         Raises what that raises, and DeadlinePassed at `deadline` (seconds of the monotonic
-        clock); what was cut by then is kept.
+        clock); what was cut by then is kept. Raises Overloaded at once when the windows in line
+        take longer than that.
         """
         try:
             return prepare(plan, query_text, hits, _OnTheLoop(self).split)
         except _TooMuch:
             pass
+        wait = self._waiting * self._window_seconds
+        if deadline is not None and wait and time.monotonic() + wait >= deadline:
+            raise Overloaded(f"cutting is {wait * 1000:.0f} ms behind, beyond the deadline")
         in_thread = _InTheThread(self, deadline)
         loop = asyncio.get_running_loop()
+        self._waiting += 1
         try:
             async with asyncio.timeout_at(deadline):
-                return await loop.run_in_executor(
-                    self._thread, prepare, plan, query_text, hits, in_thread.split
+                prepared, seconds = await loop.run_in_executor(
+                    self._thread, in_thread.prepare, plan, query_text, hits
                 )
         except TimeoutError:
             raise DeadlinePassed("the passages were not cut in time") from None
         finally:
             in_thread.left = True
+            self._waiting -= 1
+        share = _NEWEST_SHARE if self._window_seconds else 1.0
+        self._window_seconds += share * (seconds - self._window_seconds)
+        return prepared
 
     def close(self) -> None:
         """End the thread once what it does is done. Blocks."""
@@ -151,6 +164,11 @@ class _InTheThread:
         self._documents = documents
         self._deadline = deadline
         self.left = False
+
+    def prepare(self, plan: Plan, query_text: str, hits: Sequence[Hit]) -> tuple[Prepared, float]:
+        """`pipelines.rescore.prepare`, and the seconds it took."""
+        started = time.monotonic()
+        return prepare(plan, query_text, hits, self.split), time.monotonic() - started
 
     def split(self, document: Document, settings: Passages) -> SplitDocument:
         if self.left or (self._deadline is not None and time.monotonic() >= self._deadline):

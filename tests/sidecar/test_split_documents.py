@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from pipelines.documents import Document
-from pipelines.errors import DeadlinePassed, NoText
+from pipelines.errors import DeadlinePassed, NoText, Overloaded
 from pipelines.hits import Hit
 from pipelines.passages import SplitDocument, split_document
 from pipelines.plan import Passages, Plan
@@ -115,6 +116,18 @@ async def test_the_deadline_ends_the_cutting_and_what_was_cut_is_kept() -> None:
         await documents.prepare(PLAN, QUERY, window, time.monotonic() + 0.3)
     documents.close()
     assert 0 < len(documents) < len(window)
+
+
+async def test_what_cannot_be_cut_in_time_is_refused_at_once(documents: SplitDocuments) -> None:
+    await documents.prepare(PLAN, QUERY, hits(300, 600))  # so it is known how long a window takes
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(1, 9):
+            texts = [body(100 * number + n, 3000) for n in range(30)]
+            window = [Hit(n, 9.0, {"b": text}) for n, text in enumerate(texts)]
+            tasks.create_task(documents.prepare(PLAN, QUERY, window))
+        await asyncio.sleep(0)  # each takes its first step, into the line
+        with pytest.raises(Overloaded):
+            await documents.prepare(PLAN, QUERY, hits(400, 700), time.monotonic() + 0.02)
 
 
 def test_two_threads_keep_the_count_of_bytes() -> None:
