@@ -221,10 +221,10 @@ class ClientConnection(asyncio.Protocol):
     def must_close(self) -> bool:
         return self._shared.draining or self._head is None or not self._head.keep_alive
 
-    def write(self, data: bytes) -> None:
+    def write(self, *pieces: bytes | memoryview) -> None:
         # A connection may be closing before connection_lost says so; uvloop raises then.
         if not self._transport.is_closing():
-            self._transport.write(data)
+            self._transport.writelines(pieces)
 
     def answer_error(self, status: int, error_type: str, reason: str) -> None:
         old = self._head is not None and self._head.http_1_0

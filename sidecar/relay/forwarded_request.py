@@ -15,8 +15,8 @@ from sidecar.relay.upstream_connection import UpstreamConnection
 class Client(Protocol):
     """The client connection, as the request that is being answered sees it."""
 
-    def write(self, data: bytes) -> None:
-        """Send bytes of an answer."""
+    def write(self, *pieces: bytes | memoryview) -> None:
+        """Send bytes of an answer, which lie in one place or in several."""
         ...
 
     def answer_error(self, status: int, error_type: str, reason: str) -> None:
@@ -141,8 +141,11 @@ class ForwardedRequest:
             self._close = head.framing == CHUNKED
             add += (b"Connection: close" if self._close else b"Connection: keep-alive",)
         if add or not head.unchanged:
-            received = head.write_client(add=add) + received[head.length :]
-        self._client.write(received)
+            # A large answer is not copied for the sake of a few lines in its head.
+            body = memoryview(received)[head.length :]
+            self._client.write(head.write_client(add=add), body)
+        else:
+            self._client.write(received)
         if ended:
             self._client.request_ended(close=self._close or not self._complete)
 
