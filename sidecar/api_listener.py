@@ -31,6 +31,10 @@ _LINE_LIMIT = 32 << 10
 _log = logging.getLogger(__name__)
 
 
+class BadKendraIndexes(Exception):
+    """The configured Kendra indexes do not fit the cluster's; one line for each mistake."""
+
+
 class ApiListener:
     """One aiohttp application on one address. Belongs to one event loop."""
 
@@ -58,15 +62,15 @@ class ApiListener:
     async def start(self, address: Address, tls: ssl.SSLContext | None) -> Address:
         """Listen; returns the address with the port that the system chose for 0.
 
-        Raises OSError when it cannot be listened on, and BadStore or UsageFileError when a
-        service cannot keep what it is asked to keep.
+        Raises OSError when it cannot be listened on, BadStore or UsageFileError when a service
+        cannot keep what it is asked to keep, and BadKendraIndexes.
         """
         # Each service reads bodies up to a limit of its own.
         app = web.Application(client_max_size=0)
         add_health_routes(app, self._readiness, self._metrics)
         # Tencent's old signatures know no header of their own, so theirs comes last.
         services = [
-            *self._build_kendra(),
+            *await self._open_kendra(),
             *await self._open_kendra_ranking(),
             *self._add_rerank(app),
         ]
@@ -99,7 +103,7 @@ class ApiListener:
         add_rerank_routes(app, door)
         return rerank_root_services(door)
 
-    def _build_kendra(self) -> list[RootService]:
+    async def _open_kendra(self) -> list[RootService]:
         settings = self._config.main.apis.kendra
         if settings is None:
             return []
@@ -114,6 +118,8 @@ class ApiListener:
             self._folder,
             self._metrics,
         )
+        if problems := await door.check_mappings():
+            raise BadKendraIndexes("\n".join(problems))
         return [door.service]
 
     async def _open_kendra_ranking(self) -> list[RootService]:

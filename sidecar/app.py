@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipelines.scoring import Scorer
-from sidecar.api_listener import ApiListener
+from sidecar.api_listener import ApiListener, BadKendraIndexes
 from sidecar.config import Address, Config
 from sidecar.document_scoring import DocumentScoring
 from sidecar.kendra_ranking.database import BadStore
@@ -143,6 +143,8 @@ class Application:
             raise StartError(f"apis.kendra_ranking.store: {error}") from None
         except UsageFileError as error:
             raise StartError(f"apis.rerank.usage: {error}") from None
+        except BadKendraIndexes as error:
+            raise StartError(str(error)) from None
 
     async def load_models(self) -> None:
         """Load and warm the models in a thread; from then on searches are rescored.

@@ -1,7 +1,8 @@
 """Asks the cluster whether the configuration fits it: `sidecar check --upstream`.
 
 Uses the sidecar's own account. Checks that every routed index exists, that the fields which its
-plan reads exist in its mapping, and that no default search pipeline would rank a second time.
+plan reads exist in its mapping, and that no default search pipeline would rank a second time; and
+that the Kendra indexes' fields are there, of types that fit.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 
 from pipelines.plan import Plan
 from sidecar.config import Config, Route, Upstream
+from sidecar.kendra.mapping_check import check_mappings
 
 
 def open_client(upstream: Upstream, folder: Path, timeout_s: float = 10) -> Any:
@@ -43,16 +45,37 @@ def check_upstream(config: Config, folder: Path) -> list[str]:
     client = open_client(config.main.upstream, folder)
     try:
         client.info()
-        return [
+        problems = [
             problem
             for route in config.main.routes
             for problem in _check_route(client, route, config.plans[route.plan])
         ]
+        kendra = config.main.apis.kendra
+        for index_id, index in kendra.indexes.items() if kendra else ():
+            problems += [
+                f"apis.kendra.indexes.{index_id}: {problem}"
+                for problem in check_mappings(
+                    index,
+                    _mappings(client, index.index),
+                    _mappings(client, index.faq.index) if index.faq else {},
+                )
+            ]
+        return problems
     except OpenSearchException as error:
         urls = ", ".join(config.main.upstream.urls)
-        return [f"{urls}: {_in_words(error)}"]
+        return [f"{urls}: {in_words(error)}"]
     finally:
         client.close()
+
+
+def _mappings(client: Any, index: str) -> dict[str, Any]:
+    from opensearchpy.exceptions import NotFoundError
+
+    try:
+        found: dict[str, Any] = client.indices.get_mapping(index=index, allow_no_indices=False)
+    except NotFoundError:
+        return {}
+    return found
 
 
 def _check_route(client: Any, route: Route, plan: Plan) -> list[str]:
@@ -91,7 +114,8 @@ def _fields(properties: dict[str, Any], prefix: str = "") -> list[str]:
     return names
 
 
-def _in_words(error: Exception) -> str:
+def in_words(error: Exception) -> str:
+    """What went wrong in a call of the sidecar's own, and what to do about it."""
     status = getattr(error, "status_code", None)
     if status in (401, 403):
         return f"refuses the sidecar's account ({status}); set upstream.username and password"

@@ -29,6 +29,7 @@ from sidecar.aws_shapes import read_message
 from sidecar.config import Config
 from sidecar.config_kendra import Kendra
 from sidecar.kendra.feedback import FeedbackFile
+from sidecar.kendra.mapping_check import check_mappings
 from sidecar.kendra.operations import OPERATIONS, SERVICE, SIGNING_NAME
 from sidecar.kendra.query_ids import QueryIds
 from sidecar.kendra.request import read_query, read_retrieve
@@ -75,7 +76,29 @@ class KendraApi:
         self._searches = Searches(upstream, scorer, documents, ids, metrics, clock)
         self._keys = {key.id: key for key in settings.access_keys}
         self._secrets = {key.id: key.secret for key in settings.access_keys}
+        self._upstream = upstream
         self.service = RootService("kendra", self._owns, self._handle)
+
+    async def check_mappings(self) -> list[str]:
+        """What of the configuration does not fit the cluster, one sentence each.
+
+        An index that the cluster does not tell of at the moment is not looked at.
+        """
+        problems = []
+        for index in self._indexes.values():
+            settings = index.settings
+            documents = await self._upstream.mappings(settings.index, index.account)
+            questions: Mapping[str, Any] | None = {}
+            if settings.faq is not None:
+                questions = await self._upstream.mappings(settings.faq.index, index.account)
+            if documents is None or questions is None:
+                _log.warning("index %s is not checked: OpenSearch does not tell", index.id)
+                continue
+            problems += [
+                f"apis.kendra.indexes.{index.id}: {problem}"
+                for problem in check_mappings(settings, documents, questions)
+            ]
+        return problems
 
     def _owns(self, request: web.Request) -> bool:
         return read_target(request.headers.get(_TARGET), SERVICE) is not None

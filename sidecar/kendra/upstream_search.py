@@ -18,12 +18,12 @@ from sidecar.aws_errors import access_denied, internal, not_found, throttled
 from sidecar.aws_json import AwsError
 from sidecar.opensearch.exchange import AsItCame, decode_answer
 from sidecar.relay.errors import ResponseTooLarge, UpstreamError
-from sidecar.relay.front import Exchanger
+from sidecar.relay.front import Exchanger, Response
 
 ANSWER_LIMIT = 64 << 20
 """Bytes of an answer that are held."""
 
-_ANALYZE_S = 1.0
+_ASIDE_S = 1.0
 _LOGGED_CHARACTERS = 500
 _NOTHING: Final[Mapping[str, Any]] = {"hits": {"hits": []}}
 
@@ -75,18 +75,31 @@ class UpstreamSearch:
         self, index: str, body: Mapping[str, Any], account: str | None
     ) -> Mapping[str, Any] | None:
         """The answer to an `_analyze` of one index; None when there is none to use."""
-        content = _write(body)
         target = f"/{quote(index, safe='')}/_analyze"
-        head = _write_head(target, "json", len(content), self.host, account)
+        response = await self._ask("POST", target, _write(body), account)
+        return _read_object(response) if response and response.head.status == 200 else None
+
+    async def mappings(self, index: str, account: str | None) -> Mapping[str, Any] | None:
+        """The mapping of each index behind a name, none if there is no such index.
+
+        None when OpenSearch does not answer, or does not let the account look.
+        """
+        target = f"/{quote(index, safe='')}/_mapping"
+        response = await self._ask("GET", target, b"", account)
+        if response is None or response.head.status not in (200, 404):
+            return None
+        return {} if response.head.status == 404 else _read_object(response)
+
+    async def _ask(
+        self, method: str, target: str, body: bytes, account: str | None
+    ) -> Response | None:
+        """The answer to something that can be done without; None when there is none in time."""
+        head = _write_head(method, target, "json", len(body), self.host, account)
         try:
-            async with asyncio.timeout(_ANALYZE_S):
-                response = await self.upstream.exchange(head, content, limit=ANSWER_LIMIT)
-            if response.head.status == 200:
-                answer = json.loads(decode_answer(response)[0])
-                return answer if isinstance(answer, dict) else None
-            _log.info("_analyze of %s answered %d", index, response.head.status)
-        except (TimeoutError, UpstreamError, AsItCame, ValueError) as error:
-            _log.info("_analyze of %s failed: %s", index, error)
+            async with asyncio.timeout(_ASIDE_S):
+                return await self.upstream.exchange(head, body, limit=ANSWER_LIMIT)
+        except (TimeoutError, UpstreamError) as error:
+            _log.info("%s %s failed: %s", method, target, error or type(error).__name__)
         return None
 
 
@@ -109,7 +122,7 @@ def write_exchange(
             for search in searches
         )
         body = b"".join(lines)
-    return _write_head(target, kind, len(body), host, account), body
+    return _write_head("POST", target, kind, len(body), host, account), body
 
 
 def read_answers(content: bytes, count: int) -> list[Mapping[str, Any]]:
@@ -138,9 +151,19 @@ def read_answers(content: bytes, count: int) -> list[Mapping[str, Any]]:
     return answers
 
 
-def _write_head(target: str, kind: str, length: int, host: str, account: str | None) -> bytes:
+def _read_object(response: Response) -> Mapping[str, Any] | None:
+    try:
+        answer = json.loads(decode_answer(response)[0])
+    except (AsItCame, ValueError):
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+def _write_head(
+    method: str, target: str, kind: str, length: int, host: str, account: str | None
+) -> bytes:
     fields = [
-        f"POST {target} HTTP/1.1",
+        f"{method} {target} HTTP/1.1",
         f"Host: {host}",
         f"Content-Type: application/{kind}",
         f"Content-Length: {length}",

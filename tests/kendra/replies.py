@@ -1,4 +1,4 @@
-"""What tests read out of a reply."""
+"""What tests put into a request and read out of a reply."""
 
 from __future__ import annotations
 
@@ -6,6 +6,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 Reply = Mapping[str, Any]
+
+
+def condition(operator: str, key: str, value: dict[str, Any]) -> dict[str, Any]:
+    """One comparison of an AttributeFilter."""
+    return {operator: {"Key": key, "Value": value}}
+
+
+def string(value: str) -> dict[str, Any]:
+    """A string as an attribute's value."""
+    return {"StringValue": value}
+
+
+ALL: dict[str, Any] = {"NotFilter": condition("EqualsTo", "Lab", string("none"))}
+"""Browsing needs a filter; every document passes this one."""
 
 
 def items(reply: Reply, kind: str = "DOCUMENT") -> list[dict[str, Any]]:

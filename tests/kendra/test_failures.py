@@ -113,9 +113,15 @@ def test_an_opensearch_that_is_down_is_an_internal_error(tmp_path: Path, operati
 
 
 def test_an_index_that_is_gone_is_not_found(loaded: Node, tmp_path: Path) -> None:
-    gone = {PAPERS: {**INDEX_SETTINGS, "index": "papers-that-are-not-there"}}
-    with serving_kendra(tmp_path, loaded.url, gone) as served, pytest.raises(ClientError) as caught:
-        served.client.query(IndexId=PAPERS, QueryText=TEXT)
+    opensearch = OpenSearch(loaded.url)
+    opensearch.indices.put_alias(index=INDEX, name="papers-for-a-while")
+    soon_gone = {PAPERS: {**INDEX_SETTINGS, "index": "papers-for-a-while"}}
+    with serving_kendra(tmp_path, loaded.url, soon_gone) as served:
+        assert ids(served.client.query(IndexId=PAPERS, QueryText=TEXT))
+        opensearch.indices.delete_alias(index=INDEX, name="papers-for-a-while")
+        with pytest.raises(ClientError) as caught:
+            served.client.query(IndexId=PAPERS, QueryText=TEXT)
+    opensearch.close()
     assert caught.value.response["Error"]["Code"] == "ResourceNotFoundException"
     assert "papers" not in caught.value.response["Error"]["Message"]
 

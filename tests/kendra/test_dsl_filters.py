@@ -11,7 +11,7 @@ from sidecar.kendra.attribute_filter import read_filter
 from sidecar.kendra.query_syntax import parse_query
 from sidecar.kendra.text_query import write_text_query
 from sidecar.kendra.tuning import read_tuning
-from tests.kendra_rows import DAY, FIRST, INDEX, ROWS, Row, loaded, search
+from tests.kendra.rows import DAY, FIRST, INDEX, ROWS, Row, loaded, search
 from tests.nodes.node import Node
 
 

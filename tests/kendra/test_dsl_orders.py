@@ -16,7 +16,7 @@ from sidecar.kendra.facets import read_facet_results, read_facets, write_aggrega
 from sidecar.kendra.schema import ask_for_values, read_values
 from sidecar.kendra.sorting import read_sorting, write_sort
 from sidecar.kendra.tuning import rate, read_tuning, write_lifts
-from tests.kendra_rows import DAY, FIRST, INDEX, ROWS, Row, loaded, search
+from tests.kendra.rows import DAY, FIRST, INDEX, ROWS, Row, loaded, search
 from tests.nodes.node import Node
 
 

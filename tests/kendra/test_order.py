@@ -1,0 +1,153 @@
+"""Sorting, collapsing and tuning with boto3."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from tests.kendra.collection import Paper, papers
+from tests.kendra.replies import condition, ids, string
+from tests.kendra.serving import GUARDED, PAPERS, UTF_16
+
+
+@pytest.mark.parametrize("order", ["ASC", "DESC"])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("_created_at", lambda p: p.created and p.created.timestamp()),
+        ("_view_count", lambda p: p.views),
+        ("Lab", lambda p: p.lab),
+        ("_category", lambda p: p.category),
+    ],
+)
+def test_sorted_over_the_whole_match_set_with_missing_values_last(
+    client: Any, key: str, value: Callable[[Paper], Any], order: str
+) -> None:
+    by_id = {paper.id: paper for paper in papers()}
+    reply = client.query(
+        IndexId=UTF_16,
+        AttributeFilter=condition("EqualsTo", "_category", string("genetics")),
+        SortingConfiguration={"DocumentAttributeKey": key, "SortOrder": order},
+        PageSize=100,
+    )
+    expected = [value(paper) for paper in papers() if paper.category == "genetics"]
+    present = sorted((v for v in expected if v is not None), reverse=order == "DESC")
+    assert [value(by_id[name]) for name in ids(reply)] == [
+        *present,
+        *[None] * (len(expected) - len(present)),
+    ][:100]
+
+
+def test_three_keys_sort_one_after_the_other(client: Any) -> None:
+    keys = [("Lab", "ASC"), ("_category", "DESC"), ("_view_count", "ASC")]
+    reply = client.query(
+        IndexId=UTF_16,
+        AttributeFilter=condition("GreaterThan", "_view_count", {"LongValue": 250}),
+        SortingConfigurations=[
+            {"DocumentAttributeKey": key, "SortOrder": order} for key, order in keys
+        ],
+        PageSize=100,
+    )
+    chosen = [paper for paper in papers() if paper.views is not None and paper.views > 250]
+    chosen.sort(key=lambda p: p.views or 0)
+    chosen.sort(key=lambda p: p.category, reverse=True)
+    chosen.sort(key=lambda p: (p.lab is None, p.lab or ""))
+
+    def values(found: Sequence[Paper]) -> list[tuple[str | None, str, int | None]]:
+        return [(paper.lab, paper.category, paper.views) for paper in found]
+
+    by_id = {paper.id: paper for paper in papers()}
+    assert values([by_id[name] for name in ids(reply)]) == values(chosen[:100])
+
+
+def test_ties_are_sorted_by_relevance_and_other_blocks_stay_first(client: Any) -> None:
+    sorting = {"DocumentAttributeKey": "_category", "SortOrder": "DESC"}
+    plain = client.query(IndexId=PAPERS, QueryText="copper kettle", PageSize=100)
+    reply = client.query(
+        IndexId=PAPERS, QueryText="copper kettle", SortingConfiguration=sorting, PageSize=100
+    )
+    kinds = [item["Type"] for item in reply["ResultItems"]]
+    assert kinds == sorted(kinds, key=["ANSWER", "QUESTION_ANSWER", "DOCUMENT"].index)
+    household = {p.id for p in papers() if p.category == "household"}
+    found = [name for name in ids(reply) if name in household]
+    assert found == [name for name in ids(plain) if name in set(found)]
+
+
+def collapsed(client: Any, **collapse: Any) -> Any:
+    return client.query(
+        IndexId=UTF_16,
+        QueryText="kettle",
+        QueryResultTypeFilter="DOCUMENT",
+        CollapseConfiguration={"DocumentAttributeKey": "Lab", **collapse},
+        PageSize=100,
+    )
+
+
+def labs_of(reply: Any) -> list[str | None]:
+    by_id = {paper.id: paper for paper in papers()}
+    return [by_id[name].lab for name in ids(reply)]
+
+
+def test_collapse_leaves_one_document_a_group_and_one_for_all_without_the_key(client: Any) -> None:
+    reply = collapsed(client)
+    assert sorted(map(str, labs_of(reply))) == ["Drums", "Hidden", "None", "Sealed", "Tea"]
+    assert reply["TotalNumberOfResults"] == 5
+    for item in reply["ResultItems"]:
+        detail = item["CollapsedResultDetail"]
+        assert detail["DocumentAttribute"]["Key"] == "Lab"
+        lab = {paper.id: paper.lab for paper in papers()}[item["DocumentId"]]
+        assert detail["DocumentAttribute"]["Value"] == ({"StringValue": lab} if lab else {})
+        assert "ExpandedResults" not in detail or detail["ExpandedResults"] == []
+
+
+def test_the_three_strategies_for_documents_without_the_key(client: Any) -> None:
+    keyless = ["kettle-3", "kettle-5"]
+    assert (
+        len(set(ids(collapsed(client, MissingAttributeKeyStrategy="COLLAPSE"))) & {*keyless}) == 1
+    )
+    assert not set(ids(collapsed(client, MissingAttributeKeyStrategy="IGNORE"))) & {*keyless}
+    assert set(ids(collapsed(client, MissingAttributeKeyStrategy="EXPAND"))) >= {*keyless}
+
+
+def test_the_primary_is_the_most_relevant_or_the_first_in_the_order_given(client: Any) -> None:
+    plain = client.query(IndexId=UTF_16, QueryText="kettle", PageSize=100)
+    tea = [name for name in ids(plain) if name in ("kettle-1", "kettle-2")]
+    assert tea[0] in ids(collapsed(client))
+    for order, expected in (("ASC", "kettle-2"), ("DESC", "kettle-1")):
+        sorting = [{"DocumentAttributeKey": "_view_count", "SortOrder": order}]
+        assert expected in ids(collapsed(client, SortingConfigurations=sorting))
+
+
+def test_expanded_results_are_the_others_of_the_group(client: Any) -> None:
+    reply = collapsed(client, Expand=True)
+    [tea] = [i for i in reply["ResultItems"] if i["DocumentId"] in ("kettle-1", "kettle-2")]
+    [other] = tea["CollapsedResultDetail"]["ExpandedResults"]
+    assert {tea["DocumentId"], other["DocumentId"]} == {"kettle-1", "kettle-2"}
+    assert set(other) == {
+        *("Id", "DocumentId", "DocumentTitle", "DocumentExcerpt", "DocumentURI"),
+        "DocumentAttributes",
+    }
+    none = collapsed(client, Expand=True, ExpandConfiguration={"MaxResultItemsToExpand": 1})
+    expanded = [
+        item for item in none["ResultItems"] if item["CollapsedResultDetail"].get("ExpandedResults")
+    ]
+    assert len(expanded) <= 1
+
+
+def test_an_override_lifts_where_the_index_is_tuned_and_nowhere_else(client: Any) -> None:
+    override = [{"Name": "_view_count", "Relevance": {"RankOrder": "ASCENDING", "Importance": 10}}]
+
+    def order(index: str, **members: Any) -> list[str]:
+        reply = client.query(
+            IndexId=index, QueryText="kettle", QueryResultTypeFilter="DOCUMENT", **members
+        )
+        return ids(reply)
+
+    tuned = order(PAPERS, DocumentRelevanceOverrideConfigurations=override)
+    plain = order(PAPERS)
+    assert set(tuned) == set(plain)
+    assert tuned.index("secret-2") < plain.index("secret-2") or plain[0] == "secret-2"
+    assert tuned != plain
+    assert order(GUARDED, DocumentRelevanceOverrideConfigurations=override) == order(GUARDED)

@@ -1,0 +1,66 @@
+"""An index's schema as the other parts ask it."""
+
+import pytest
+
+from sidecar.kendra.schema import (
+    ask_for_values,
+    find_attribute,
+    find_sortable,
+    read_values,
+    write_value,
+)
+from tests.sidecar.kendra.indexes import make_index, refused
+
+INDEX = make_index()
+
+
+def test_an_unknown_attribute_is_refused_with_the_member_that_names_it() -> None:
+    assert find_attribute(INDEX, "Team", "Facets") is INDEX.attributes["Team"]
+    with refused("Facets names the attribute team, which the index does not have."):
+        find_attribute(INDEX, "team", "Facets")
+
+
+def test_sortable_is_what_is_marked_or_built_in() -> None:
+    assert find_sortable(INDEX, "Team", "Sort").sortable
+    assert not find_sortable(INDEX, "_category", "Sort").sortable
+    with refused("Sort names the attribute Secret, which is not sortable."):
+        find_sortable(INDEX, "Secret", "Sort")
+
+
+def test_values_are_asked_for_once_and_dates_in_milliseconds() -> None:
+    assert ask_for_values(INDEX, ["Team", "_created_at", "Team"]) == [
+        {"field": "team"},
+        {"field": "created", "format": "epoch_millis"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "expected"),
+    [
+        ("Team", {"team": ["red"]}, ["red"]),
+        ("Tags", {"tags": ["a", "b"]}, ["a", "b"]),
+        ("_view_count", {"views": [5]}, [5]),
+        ("_created_at", {"created": ["1577836800000"]}, [1_577_836_800_000]),
+        ("Team", {"views": [5]}, []),
+    ],
+)
+def test_values_are_read_by_their_type(
+    name: str, fields: dict[str, list[object]], expected: list[object]
+) -> None:
+    assert read_values(INDEX, name, fields) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("Team", "red", {"StringValue": "red"}),
+        ("Tags", "new", {"StringValue": "new"}),
+        ("_view_count", -5, {"LongValue": -5}),
+        ("_created_at", 1_577_836_800_999, {"DateValue": 1_577_836_800}),
+        ("_created_at", -1, {"DateValue": -1}),
+    ],
+)
+def test_values_are_written_as_kendra_does(
+    name: str, value: str | int, expected: dict[str, object]
+) -> None:
+    assert write_value(INDEX.attributes[name], value) == expected
