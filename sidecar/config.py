@@ -140,14 +140,32 @@ class Model(Strict):
     source: str = Field(min_length=1)
     """A hub id, a folder (`./models/x`), or `package:NAME` for weights in a Python package."""
 
-    backend: Literal["sentence-transformers", "fake"] = "sentence-transformers"
-    """What runs the model. `fake` has no model and counts shared words: for tests only."""
+    backend: Literal["openvino", "onnx", "sentence-transformers", "fake"] = "openvino"
+    """What runs the model. `openvino` and `onnx` prepare it once and then need no torch;
+    `sentence-transformers` runs it as published, on a GPU too; `fake` has no model and counts
+    shared words: for tests only."""
+
+    precision: Literal["auto", "int8", "bf16", "f32"] = "auto"
+    """Numbers that `openvino` computes with. `auto`: `int8` if the model then ranks as the
+    original does, else `bf16`. Where `bf16` is not quicker than `f32`, it runs as `f32`."""
+
+    threads: int | None = Field(default=None, ge=1, le=256)
+    """Threads of `openvino` and `onnx`; when left out as many as there are cores, less one where
+    there are more than two."""
 
     revision: str | None = None
     """Revision of a hub model: a tag or commit."""
 
     max_tokens: int | None = Field(default=None, ge=8, le=32_768)
     """Longest text in model tokens; the model's own limit when left out."""
+
+    @model_validator(mode="after")
+    def _settings_of_the_backend(self) -> Self:
+        if self.precision != "auto" and self.backend != "openvino":
+            raise ValueError(f"precision is for backend: openvino; {self.backend} has its own")
+        if self.threads is not None and self.backend not in ("openvino", "onnx"):
+            raise ValueError(f"threads is for backend: openvino or onnx, not {self.backend}")
+        return self
 
 
 class Route(Strict):
@@ -221,7 +239,8 @@ class MainFile(Strict):
     cluster without it refuses; made when the first come. Left out: they pass untouched."""
 
     cache: str | None = None
-    """Folder where passage vectors are kept over a restart; in memory only when left out."""
+    """Folder where passage vectors are kept over a restart, and prepared models. Left out:
+    vectors are in memory only, models in `~/.cache/rescore-sidecar` (or `$XDG_CACHE_HOME`)."""
 
     passage_store_mb: int = Field(default=256, ge=1, le=1_000_000)
     """Memory for passage vectors, in MiB; the least recently used ones go first."""

@@ -7,7 +7,7 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,12 +15,16 @@ from sidecar.config import Model
 from sidecar.metrics import Metrics
 from sidecar.models.backends.base import BiEncoderBackend, CrossEncoderBackend
 from sidecar.models.backends.fake import FakeBiEncoder, FakeCrossEncoder
+from sidecar.models.backends.graphs import GraphBiEncoder, GraphCrossEncoder
 from sidecar.models.backends.sentence_transformers import (
     SentenceTransformersBiEncoder,
     SentenceTransformersCrossEncoder,
 )
 from sidecar.models.passage_files import load_passages, save_passages
 from sidecar.models.passage_store import PassageStore
+from sidecar.models.preparation import prepare_model
+from sidecar.models.prepared import prepared_key, read_manifest
+from sidecar.models.prepared_backends import load_prepared
 from sidecar.models.scheduling import CHUNK_TEXTS
 from sidecar.models.scorers import BiEncoderScorer, CrossEncoderScorer, Models, TextScorer
 from sidecar.models.sources import content_digest, find_weights

@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 
 from sidecar.models.backends.base import FloatArray
-
-# What a model cannot read need not be cut into tokens: one huge text would hold up every search.
-_CHARACTERS_PER_TOKEN = 32
+from sidecar.models.backends.readable import readable
 
 
 class SentenceTransformersBiEncoder:
     """A bi-encoder. Prompts that the model configures for queries and documents are applied."""
 
-    def __init__(self, folder: Path, identity: str, max_tokens: int | None) -> None:
+    def __init__(
+        self, folder: Path, identity: str, max_tokens: int | None, device: str | None = None
+    ) -> None:
         """Load the weights; `max_tokens` shortens the model's own limit.
 
         Raises ImportError without the library, OSError or ValueError for files it cannot read.
@@ -32,25 +32,28 @@ class SentenceTransformersBiEncoder:
         from sentence_transformers import SentenceTransformer
 
         with _no_progress_bars():
-            self._model = SentenceTransformer(
-                str(folder), device=_device(), local_files_only=True, trust_remote_code=False
+            self.model = SentenceTransformer(
+                str(folder),
+                device=device or _device(),
+                local_files_only=True,
+                trust_remote_code=False,
             )
-        dimensions = self._model.get_embedding_dimension()
+        dimensions = self.model.get_embedding_dimension()
         if dimensions is None:
             raise ValueError("the model does not say how long its vectors are")
-        self._characters = _limit_tokens(self._model, max_tokens)
+        self._max_tokens = _limit_tokens(self.model, max_tokens)
         self.dimensions = int(dimensions)
         self.identity = identity
 
     def embed_queries(self, texts: Sequence[str]) -> FloatArray:
-        return self._embed(self._model.encode_query, texts)
+        return self._embed(self.model.encode_query, texts)
 
     def embed_passages(self, texts: Sequence[str]) -> FloatArray:
-        return self._embed(self._model.encode_document, texts)
+        return self._embed(self.model.encode_document, texts)
 
     def _embed(self, encode: Any, texts: Sequence[str]) -> FloatArray:
         vectors = encode(
-            [_readable(text, self._characters) for text in texts],
+            [readable(text, self._max_tokens) for text in texts],
             batch_size=len(texts),
             show_progress_bar=False,
             normalize_embeddings=True,
@@ -62,7 +65,7 @@ class SentenceTransformersCrossEncoder:
     """A cross-encoder. A score is the model's raw logit: activations such as the sigmoid keep
     the order but press the best passages together, so that near 1 they no longer differ."""
 
-    def __init__(self, folder: Path, max_tokens: int | None) -> None:
+    def __init__(self, folder: Path, max_tokens: int | None, device: str | None = None) -> None:
         """Load the weights; raises as the bi-encoder does, and ValueError for a model that
         answers with several numbers a pair."""
         _let_threads_sleep()
@@ -70,24 +73,24 @@ class SentenceTransformersCrossEncoder:
         from torch.nn import Identity
 
         with _no_progress_bars():
-            self._model = CrossEncoder(
+            self.model = CrossEncoder(
                 str(folder),
-                device=_device(),
+                device=device or _device(),
                 local_files_only=True,
                 trust_remote_code=False,
                 activation_fn=Identity(),
             )
-        if self._model.num_labels != 1:
+        if self.model.num_labels != 1:
             raise ValueError(
-                f"the model gives {self._model.num_labels} numbers a pair, a score is one; "
+                f"the model gives {self.model.num_labels} numbers a pair, a score is one; "
                 "use a cross-encoder that was trained for ranking"
             )
-        self._characters = _limit_tokens(self._model, max_tokens)
+        self._max_tokens = _limit_tokens(self.model, max_tokens)
 
     def score_pairs(self, query_text: str, texts: Sequence[str]) -> FloatArray:
-        query_text = _readable(query_text, self._characters)
-        scores = self._model.predict(
-            [(query_text, _readable(text, self._characters)) for text in texts],
+        query_text = readable(query_text, self._max_tokens)
+        scores = self.model.predict(
+            [(query_text, readable(text, self._max_tokens)) for text in texts],
             batch_size=len(texts),
             show_progress_bar=False,
         )
@@ -111,16 +114,11 @@ def _device() -> str:
 
 
 def _limit_tokens(model: Any, max_tokens: int | None) -> int | None:
-    """Apply the configured limit and return how many characters of a text are worth reading."""
+    """Apply the configured limit; returns the one that holds, None for none."""
     limit = model.max_seq_length
     if max_tokens is not None and (limit is None or max_tokens < limit):
         model.max_seq_length = limit = max_tokens
-    return None if limit is None else limit * _CHARACTERS_PER_TOKEN
-
-
-def _readable(text: str, characters: int | None) -> str:
-    # JSON may carry half a surrogate pair, which the tokenizers refuse.
-    return text[:characters].encode("utf-8", "replace").decode("utf-8")
+    return None if limit is None else int(limit)
 
 
 @contextmanager
