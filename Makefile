@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
 	@echo "Installing Python packages into $(VENV) (a few minutes the first time)"
 	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt --index-url $(TORCH_INDEX) torch)
-	$(BIN)/python -m pip install --quiet -c constraints.txt --group dev -e ".[demo]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt --group dev -e ".[demo,onnx]"
 	touch $(STAMP)
 
 demo: $(STAMP)

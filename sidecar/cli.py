@@ -19,6 +19,7 @@ from rich.console import Console
 from sidecar.commands.evaluate import evaluate
 from sidecar.commands.explain import explain
 from sidecar.commands.kendra_index import kendra_index
+from sidecar.commands.models import models
 from sidecar.commands.terminal import Refused, config_option, read_configuration, run_loop
 from sidecar.config import Address, Config, read_address
 
@@ -184,3 +185,4 @@ def demo(once: bool, port: int, api_port: int, opensearch_url: str | None) -> No
 main.add_command(evaluate)
 main.add_command(explain)
 main.add_command(kendra_index)
+main.add_command(models)

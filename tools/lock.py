@@ -20,7 +20,7 @@ def main() -> None:
     report = subprocess.run(
         [
             *(sys.executable, "-m", "pip", "install", "--quiet", "--dry-run"),
-            *("--ignore-installed", "--report", "-", "--group", "dev", "-e", ".[demo]"),
+            *("--ignore-installed", "--report", "-", "--group", "dev", "-e", ".[demo,onnx]"),
         ],
         cwd=ROOT,
         check=True,

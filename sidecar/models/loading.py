@@ -52,11 +52,13 @@ def load_models(
     *,
     cache: Path | None = None,
     passage_store_mb: int = 256,
+    report: Callable[[str], None] = _log.info,
 ) -> Models:
     """Load every model and let it read a few texts. Blocks for seconds; start no search before.
 
-    `base_dir` is the folder of the configuration file. Bi-encoders share `passage_store_mb`
-    (MiB) in equal parts, and keep their vectors in `cache` when there is one.
+    A model that has to be prepared and is not is prepared now, which takes far longer; `report`
+    is told each step of it. `base_dir` is the folder of the configuration file. Bi-encoders share
+    `passage_store_mb` (MiB) in equal parts, and keep their vectors in `cache` when there is one.
 
     Raises ModelLoadError for the first model that cannot be used; none stays open then.
     """
@@ -66,8 +68,7 @@ def load_models(
     try:
         for name, model in models.items():
             started = time.monotonic()
-            folder = cache / f"model-{quote(name, safe='')}" if cache else None
-            loaded[name] = _load(name, model, base_dir, metrics, folder, store_bytes)
+            loaded[name] = _load(name, model, base_dir, metrics, cache, store_bytes, report)
             _log.info("model %s is ready after %.1f s", name, time.monotonic() - started)
     except Exception as error:
         Models(loaded).close()
@@ -82,43 +83,64 @@ def _load(
     metrics: Metrics,
     cache: Path | None,
     store_bytes: int,
+    report: Callable[[str], None],
 ) -> TextScorer:
+    def tell(step: str) -> None:
+        report(f"model {name} is prepared, once: {step}")
+
     if model.kind == "cross-encoder":
-        pairs = _load_cross_encoder(model, base_dir)
+        pairs = _load_cross_encoder(model, base_dir, cache, tell)
         pairs.score_pairs(_WARM_UP[0], _WARM_UP)
         return CrossEncoderScorer(name, pairs, metrics)
-    backend = _load_bi_encoder(model, base_dir)
+    backend = _load_bi_encoder(model, base_dir, cache, tell)
     backend.embed_passages(_WARM_UP)
     backend.embed_queries(_WARM_UP[:1])
     store = PassageStore(backend.dimensions, store_bytes)
     if cache is None:
         return BiEncoderScorer(name, backend, store, metrics)
-    cache.mkdir(parents=True, exist_ok=True)
-    if not os.access(cache, os.W_OK):  # better known now than when there is something to save
-        raise PermissionError(f"the cache folder {cache} cannot be written")
-    load_passages(store, backend.identity, cache)
-    save = functools.partial(save_passages, store, backend.identity, cache)
+    vectors = cache / f"model-{quote(name, safe='')}"
+    vectors.mkdir(parents=True, exist_ok=True)
+    if not os.access(vectors, os.W_OK):  # better known now than when there is something to save
+        raise PermissionError(f"the cache folder {vectors} cannot be written")
+    load_passages(store, backend.identity, vectors)
+    save = functools.partial(save_passages, store, backend.identity, vectors)
     return BiEncoderScorer(name, backend, store, metrics, at_close=save)
 
 
-def _load_bi_encoder(model: Model, base_dir: Path) -> BiEncoderBackend:
-    match model.backend:
-        case "fake":
-            return FakeBiEncoder()
-        case "sentence-transformers":
-            folder = find_weights(model, base_dir)
-            settings = f"{content_digest(folder)} max_tokens={model.max_tokens}"
-            identity = hashlib.blake2b(settings.encode(), digest_size=16).hexdigest()
-            return SentenceTransformersBiEncoder(folder, identity, model.max_tokens)
+def _load_bi_encoder(
+    model: Model, base_dir: Path, cache: Path | None, report: Callable[[str], None]
+) -> BiEncoderBackend:
+    if model.backend == "fake":
+        return FakeBiEncoder()
+    folder = find_weights(model, base_dir)
+    if model.backend == "sentence-transformers":
+        settings = f"{content_digest(folder)} max_tokens={model.max_tokens}"
+        identity = hashlib.blake2b(settings.encode(), digest_size=16).hexdigest()
+        return SentenceTransformersBiEncoder(folder, identity, model.max_tokens)
+    backend = _load_prepared(model, folder, cache, report)
+    assert isinstance(backend, GraphBiEncoder)
+    return backend
 
 
-def _load_cross_encoder(model: Model, base_dir: Path) -> CrossEncoderBackend:
-    match model.backend:
-        case "fake":
-            return FakeCrossEncoder()
-        case "sentence-transformers":
-            folder = find_weights(model, base_dir)
-            return SentenceTransformersCrossEncoder(folder, model.max_tokens)
+def _load_cross_encoder(
+    model: Model, base_dir: Path, cache: Path | None, report: Callable[[str], None]
+) -> CrossEncoderBackend:
+    if model.backend == "fake":
+        return FakeCrossEncoder()
+    folder = find_weights(model, base_dir)
+    if model.backend == "sentence-transformers":
+        return SentenceTransformersCrossEncoder(folder, model.max_tokens)
+    backend = _load_prepared(model, folder, cache, report)
+    assert isinstance(backend, GraphCrossEncoder)
+    return backend
+
+
+def _load_prepared(
+    model: Model, source: Path, cache: Path | None, report: Callable[[str], None]
+) -> GraphBiEncoder | GraphCrossEncoder:
+    key = prepared_key(model, source)
+    folder = prepare_model(model, source, key, cache, report)
+    return load_prepared(folder, read_manifest(folder), key, model.threads)
 
 
 def _reason(error: Exception) -> str:

@@ -48,7 +48,7 @@ def prepare_model(
         assert worker.stdout is not None
         try:
             worker.stdin.write(json.dumps(order) + "\n")
-            worker.stdin.close()
+            worker.stdin.flush()  # and left open: the worker ends when it is closed
             for line in worker.stdout:
                 answer = json.loads(line)
                 if "refused" in answer:

@@ -153,8 +153,8 @@ def test_a_plans_folder_that_is_not_there(folder: Path) -> None:
 def test_an_unknown_backend(folder: Path) -> None:
     change(folder, "backend: fake", "backend: tensorflow")
     assert mistakes(folder) == [
-        "sidecar.yaml:3: models.words.backend: must be 'sentence-transformers' or 'fake', "
-        "not 'tensorflow'"
+        "sidecar.yaml:3: models.words.backend: must be 'openvino', 'onnx', "
+        "'sentence-transformers' or 'fake', not 'tensorflow'"
     ]
 
 

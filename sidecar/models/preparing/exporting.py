@@ -76,8 +76,10 @@ def _traceable(original: OriginalModel) -> tuple[torch.nn.Module, tuple[torch.Te
             features: dict[str, Any] = dict(zip(_INPUTS, arrays, strict=False))
             for part in self.parts:
                 features = part(features)
+            scores: torch.Tensor
             if original.kind == "cross-encoder":
-                return features["scores"].reshape(-1, 1)
+                scores = features["scores"].reshape(-1, 1)
+                return scores
             return torch.nn.functional.normalize(features["sentence_embedding"], dim=-1)
 
     _read_last_layer_for_first_token(original)
@@ -113,7 +115,7 @@ def _read_last_layer_for_first_token(original: OriginalModel) -> None:
         attention = layer.attention.self
         first = hidden[:, :1]
 
-        def heads(projection: Any, tokens: torch.Tensor) -> torch.Tensor:
+        def heads(projection: Any, tokens: torch.Tensor) -> Any:
             size = attention.attention_head_size
             return projection(tokens).view(*tokens.shape[:-1], -1, size).transpose(1, 2)
 

@@ -41,7 +41,7 @@ class OriginalModel:
             self.backend = SentenceTransformersCrossEncoder(folder, max_tokens, device="cpu")
         else:
             self.backend = SentenceTransformersBiEncoder(folder, "", max_tokens, device="cpu")
-        self.model = self.backend.model.float().eval()
+        self.model: Any = self.backend.model.float().eval()
         self.modules: list[Any] = list(self.model)
         self.kind = kind
         self._check()
@@ -95,10 +95,8 @@ class OriginalModel:
     def _prompt(self, names: Sequence[str]) -> str:
         """The prompt that `encode_query` or `encode_document` puts before a text."""
         prompts = self.model.prompts
-        for name in (*names, self.model.default_prompt_name):
-            if name in prompts:
-                return prompts[name] or ""
-        return ""
+        known = [name for name in (*names, self.model.default_prompt_name) if name in prompts]
+        return str(prompts[known[0]] or "") if known else ""
 
 
 def score_all(backend: Any, query_texts: Sequence[str], passages: Sequence[str]) -> FloatArray:

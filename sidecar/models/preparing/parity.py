@@ -58,9 +58,7 @@ def compare(original: FloatArray, prepared: FloatArray) -> Parity:
 def passes(parity: Parity, precision: str) -> bool:
     """Whether a prepared model of that precision is near enough to be served."""
     mean, least, best = _BARS[precision]
-    return (
-        parity.spearman_mean >= mean and parity.spearman_min >= least and parity.top_10 >= best
-    )
+    return parity.spearman_mean >= mean and parity.spearman_min >= least and parity.top_10 >= best
 
 
 def describe(parity: Parity) -> str:

@@ -12,6 +12,7 @@ import dataclasses
 import json
 import os
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,8 +21,6 @@ from sidecar.models.prepared import Manifest, Parity, new_prepared, write_manife
 from sidecar.models.prepared_backends import load_prepared
 from sidecar.models.preparing.parity import bundled_texts, compare, describe, passes
 
-# The proxy may be serving meanwhile, unrescored.
-_NICE = 10
 _TRIED = {"auto": ("int8", "bf16"), "int8": ("int8",), "bf16": ("bf16",), "f32": ("f32",)}
 
 
@@ -88,7 +87,7 @@ def main() -> None:
         print(json.dumps({kind: text}), file=answers)
 
     order = json.loads(sys.stdin.readline())
-    os.nice(_NICE)
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
     try:
         with contextlib.redirect_stdout(sys.stderr):  # where the libraries draw their bars
             prepare(
@@ -108,6 +107,12 @@ def main() -> None:
         answer("refused", str(error) or type(error).__name__)
     else:
         answer("prepared", order["key"])
+
+
+def _end_with_the_parent() -> None:
+    """Whoever ordered it keeps standard input open until it has the answer, or is gone."""
+    sys.stdin.read()
+    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -11,6 +12,10 @@ from sidecar.metrics import Metrics
 from sidecar.models.loading import ModelLoadError, load_models
 
 FAKE = Model(kind="bi-encoder", source="none", backend="fake")
+
+
+def as_published(kind: Literal["bi-encoder", "cross-encoder"], source: str) -> Model:
+    return Model(kind=kind, source=source, backend="sentence-transformers")
 
 
 def read_so_far(metrics: Metrics) -> float | None:
@@ -30,7 +35,7 @@ def test_damaged_weights_stop_the_start(
 ) -> None:
     model_folder("weights")
     with pytest.raises(ModelLoadError, match="model 'm'"):
-        load_models({"m": Model(kind="bi-encoder", source="./weights")}, tmp_path, metrics)
+        load_models({"m": as_published("bi-encoder", "./weights")}, tmp_path, metrics)
 
 
 def test_a_missing_library_says_what_to_install(
@@ -42,7 +47,7 @@ def test_a_missing_library_says_what_to_install(
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)  # as if it were not installed
     model_folder("weights")
     with pytest.raises(ModelLoadError, match="run: pip install 'sentence-transformers"):
-        load_models({"m": Model(kind="bi-encoder", source="./weights")}, tmp_path, metrics)
+        load_models({"m": as_published("bi-encoder", "./weights")}, tmp_path, metrics)
 
 
 def test_a_model_with_several_numbers_a_pair_is_refused(
@@ -55,7 +60,7 @@ def test_a_model_with_several_numbers_a_pair_is_refused(
         source, num_labels=3, ignore_mismatched_sizes=True
     ).save_pretrained(tmp_path / "three")
     BertTokenizerFast.from_pretrained(source).save_pretrained(tmp_path / "three")
-    three = Model(kind="cross-encoder", source="./three")
+    three = as_published("cross-encoder", "./three")
     with pytest.raises(ModelLoadError, match="gives 3 numbers a pair"):
         load_models({"m": three}, tmp_path, metrics)
 

@@ -17,15 +17,20 @@ from tests.scorer_contract import RELEVANCE, SHAPE
 Check = Callable[[Scorer, str], Awaitable[None]]
 
 
-@pytest.fixture(scope="module")
-def cross_encoder(tiny_cross_encoder: Model) -> Iterator[Models]:
-    with closing(load_models({"m": tiny_cross_encoder}, Path(), Metrics())) as models:
+BACKENDS = ["openvino", "onnx", "sentence-transformers"]
+
+
+@pytest.fixture(scope="module", params=BACKENDS)
+def cross_encoder(request: pytest.FixtureRequest, tiny_cross_encoder: Model) -> Iterator[Models]:
+    model = tiny_cross_encoder.model_copy(update={"backend": request.param})
+    with closing(load_models({"m": model}, Path(), Metrics())) as models:
         yield models
 
 
-@pytest.fixture(scope="module")
-def bi_encoder(minilm: Model) -> Iterator[Models]:
-    with closing(load_models({"m": minilm}, Path(), Metrics())) as models:
+@pytest.fixture(scope="module", params=BACKENDS)
+def bi_encoder(request: pytest.FixtureRequest, minilm: Model) -> Iterator[Models]:
+    model = minilm.model_copy(update={"backend": request.param})
+    with closing(load_models({"m": model}, Path(), Metrics())) as models:
         yield models
 
 
@@ -38,11 +43,11 @@ async def test_fake(check: Check, kind: Literal["bi-encoder", "cross-encoder"]) 
 
 
 @pytest.mark.parametrize("check", SHAPE)
-async def test_sentence_transformers_cross_encoder(check: Check, cross_encoder: Models) -> None:
+async def test_cross_encoder(check: Check, cross_encoder: Models) -> None:
     await check(cross_encoder.scorer(None), "m")
 
 
 @pytest.mark.model
 @pytest.mark.parametrize("check", SHAPE + RELEVANCE)
-async def test_sentence_transformers_bi_encoder(check: Check, bi_encoder: Models) -> None:
+async def test_bi_encoder(check: Check, bi_encoder: Models) -> None:
     await check(bi_encoder.scorer(None), "m")

@@ -1,0 +1,42 @@
+"""Batches of a closed set of shapes, each text in one of them."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sidecar.models.backends.graphs import cut_batches, padded_length, shapes
+
+LENGTHS = st.lists(st.integers(1, 256), max_size=20)
+
+
+@given(LENGTHS)
+def test_every_text_is_read_once_in_a_shape_that_was_warmed(lengths: list[int]) -> None:
+    batches = list(cut_batches(lengths))
+    assert sorted(position for batch in batches for position in batch) == list(range(len(lengths)))
+    warmed = set(shapes(256))
+    for batch in batches:
+        longest = max(lengths[position] for position in batch)
+        assert (len(batch), padded_length(longest)) in warmed
+
+
+@given(LENGTHS)
+def test_no_more_than_a_quarter_is_padding(lengths: list[int]) -> None:
+    for batch in cut_batches(lengths):
+        texts = [padded_length(lengths[position]) for position in batch]
+        assert len(texts) * max(texts) <= 1.25 * sum(texts)
+
+
+def test_texts_alike_are_read_together() -> None:
+    assert [len(batch) for batch in cut_batches([60] * 8)] == [8]
+    assert [len(batch) for batch in cut_batches([120] * 8)] == [4, 4]
+    assert [len(batch) for batch in cut_batches([12] * 7)] == [4, 2, 1]
+
+
+def test_a_long_text_does_not_pad_short_ones() -> None:
+    batches = list(cut_batches([10, 200, 12, 11, 9]))
+    assert batches == [[1], [2, 3, 0, 4]]
+
+
+def test_the_shapes_are_few() -> None:
+    assert len(shapes(256)) == len(set(shapes(256))) == 4 * 4 + 4 * 3 + 8 * 2
+    assert max(np.prod(shape) for shape in shapes(512)) == 512
