@@ -15,9 +15,6 @@ from sidecar.screen import progress_bar
 
 Run = Mapping[str, Answer]
 
-# A search that takes longer is no search any more.
-_TIMEOUT_SECONDS = 120.0
-
 
 async def search_both_orders(
     console: Console,
@@ -40,9 +37,9 @@ async def search_both_orders(
     proxy_url = f"{proxy.rstrip('/')}/{index}/_search"
     count = len(bodies)
     async with (
-        open_session(upstream, folder, _TIMEOUT_SECONDS) as cluster,
-        open_session(upstream, folder, _TIMEOUT_SECONDS, warm_up_header) as warming,
-        open_session(upstream, folder, _TIMEOUT_SECONDS, plan_header) as sidecar,
+        open_session(upstream, folder) as cluster,
+        open_session(upstream, folder, warm_up_header) as warming,
+        open_session(upstream, folder, plan_header) as sidecar,
     ):
         with progress_bar(console, "reading passages", count) as advance:
             await warm_up(warming, proxy_url, bodies, on_answer=advance)

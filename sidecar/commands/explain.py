@@ -85,11 +85,11 @@ def explain(
                     index,
                     name,
                     plan,
-                    lambda *parts: explained.append(explain_rescoring(*parts)),
+                    on_rescored=lambda *parts: explained.append(explain_rescoring(*parts)),
                 )
             )
             session = await cleanup.enter_async_context(
-                open_session(config.main.upstream, folder, 120.0, warm_up_plan(name))
+                open_session(config.main.upstream, folder, warm_up_plan(name))
             )
             answers = await run_queries(session, f"{url}/{index}/_search", {"": body})
         status = answers[""].status

@@ -11,15 +11,19 @@ from aiohttp import BasicAuth, ClientSession, ClientTimeout, TCPConnector
 from pipelines.plan import Plan
 from sidecar.app import Application, StartError
 from sidecar.commands.terminal import Refused
-from sidecar.config import Address, Apis, Config, Route, Upstream
+from sidecar.config import Address, Apis, Config, Model, Route, Upstream
 from sidecar.evaluation.searching import SearchFailed
-from sidecar.models.loading import ModelLoadError
+from sidecar.metrics import Metrics
+from sidecar.models.loading import ModelLoadError, load_models
+from sidecar.models.scorers import Models
 from sidecar.opensearch.answer_rescoring import OnRescored
 from sidecar.opensearch.routes import find_plan
 from sidecar.relay.tls import build_upstream_context
 
 _GRACE_SECONDS = 1.0
 _PATIENCE_MS = 60_000
+# A search that takes longer is no search any more.
+_TIMEOUT_SECONDS = 120.0
 _FREE_PORT = Address("127.0.0.1", 0)
 
 
@@ -45,6 +49,23 @@ def refusals() -> Iterator[None]:
         raise Refused(str(error)) from None
 
 
+def load_plan_models(config: Config, folder: Path, plan: Plan) -> Models:
+    """The models of a plan's stages, with their passage vectors. Raises ModelLoadError; blocks."""
+    main = config.main
+    return load_models(
+        _models_of(config, plan),
+        folder,
+        Metrics(),
+        cache=folder / main.cache if main.cache else None,
+        passage_store_mb=main.passage_store_mb,
+    )
+
+
+def _models_of(config: Config, plan: Plan) -> dict[str, Model]:
+    used = {stage.model for stage in plan.stages}
+    return {name: model for name, model in config.main.models.items() if name in used}
+
+
 def warm_up_plan(plan_name: str) -> str:
     """The name of the same plan without haste, in a sidecar that a command has started."""
     return f"{plan_name}-warm-up"
@@ -57,15 +78,17 @@ async def configured_sidecar(
     index: str,
     plan_name: str,
     plan: Plan,
+    *,
+    models: Models | None = None,
     on_rescored: OnRescored | None = None,
 ) -> AsyncIterator[str]:
     """Run the proxy with its models loaded; gives its URL.
 
     Searches of `index` get `plan`, enabled whatever it says, and only its models are loaded.
+    `models`: these instead, which are closed at the end.
     There is a second plan, `warm_up_plan`, which has time to read what was never read before.
     Everything else about the proxy is as configured. Raises StartError and ModelLoadError.
     """
-    used = {stage.model for stage in plan.stages}
     main = config.main.model_copy(
         update={
             "listen": _FREE_PORT,
@@ -75,14 +98,14 @@ async def configured_sidecar(
             # Services keep files of their own, which belong to the sidecar that serves them.
             "apis": Apis(**dict.fromkeys(Apis.model_fields)),
             "kendra_plugin_settings": None,
-            "models": {name: model for name, model in config.main.models.items() if name in used},
+            "models": _models_of(config, plan),
             "routes": tuple(Route(index=name, plan=plan_name) for name in index.split(",")),
         }
     )
     enabled = plan.model_copy(update={"enabled": True})
     patient = enabled.model_copy(update={"deadline_ms": _PATIENCE_MS})
     plans = {plan_name: enabled, warm_up_plan(plan_name): patient}
-    app = Application(Config(main, plans), folder, on_rescored=on_rescored)
+    app = Application(Config(main, plans), folder, models, on_rescored)
     try:
         await app.start()
         await app.load_models()
@@ -95,7 +118,6 @@ async def configured_sidecar(
 async def open_session(
     upstream: Upstream,
     folder: Path,
-    timeout_s: float,
     plan_header: str | None = None,
 ) -> AsyncIterator[ClientSession]:
     """A client for the cluster, and for a proxy before it, on the sidecar's own account.
@@ -111,7 +133,7 @@ async def open_session(
     async with ClientSession(
         auth=account,
         connector=TCPConnector(ssl=context if context is not None else True),
-        timeout=ClientTimeout(total=timeout_s),
+        timeout=ClientTimeout(total=_TIMEOUT_SECONDS),
         headers={} if plan_header is None else {"X-Rescore-Plan": plan_header},
     ) as session:
         yield session

@@ -6,12 +6,14 @@ import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from sidecar.config import Config
 from sidecar.config_files import ConfigError, read_config
+
+T = TypeVar("T")
 
 config_option = click.option(
     "--config",
@@ -49,7 +51,7 @@ def read_configuration(path: Path) -> Config:
         raise Refused(str(error)) from None
 
 
-def run_loop(main_coroutine: Callable[[], Coroutine[Any, Any, None]]) -> None:
+def run_loop(main_coroutine: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run on uvloop where it is there, on asyncio's own loop elsewhere; Ctrl-C exits with 130."""
     # A thread that cuts passages gives the interpreter back to the event loop after a
     # millisecond; Python's own five are five that every relayed request would wait.
@@ -61,6 +63,6 @@ def run_loop(main_coroutine: Callable[[], Coroutine[Any, Any, None]]) -> None:
         new_event_loop = asyncio.new_event_loop
     try:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(main_coroutine())
+            return runner.run(main_coroutine())
     except KeyboardInterrupt:
         sys.exit(130)

@@ -163,7 +163,9 @@ def test_check_upstream_says_that_nobody_answers(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["serve"], ["check"], ["demo"], ["evaluate"], ["explain"]], ids=" ".join
+    "command",
+    [[], ["serve"], ["check"], ["demo"], ["evaluate"], ["explain"], ["tune"]],
+    ids=" ".join,
 )
 def test_every_command_has_help_with_an_example(command: list[str]) -> None:
     done = sidecar(*command, "--help")

@@ -103,36 +103,40 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         read_judgments(tmp_path / "gone")
 
 
+@pytest.fixture(scope="module")
+def any_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all examples of a property; each writes its file anew."""
+    return tmp_path_factory.mktemp("any")
+
+
 names = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=6)
 texts = st.text(min_size=1).map(str.strip).filter(bool)
 grades = st.integers(-2, 5)
 
 
 @given(st.dictionaries(names, st.dictionaries(names, grades, min_size=1), min_size=1))
-def test_any_trec_file_is_read_back(tmp_path_factory: pytest.TempPathFactory, qrels) -> None:
+def test_any_trec_file_is_read_back(any_folder: Path, qrels) -> None:
     lines = [f"{q} 0 {d} {grade}" for q, judged in qrels.items() for d, grade in judged.items()]
     # A first line that could be JSON or CSV as well has its own formats.
-    path = write(tmp_path_factory.mktemp("any"), "\n".join(["plain 0 plain 1", *lines]))
+    path = write(any_folder, "\n".join(["plain 0 plain 1", *lines]))
     assert read_judgments(path).grades == {"plain": {"plain": 1}, **qrels} | (
         {"plain": {"plain": 1, **qrels["plain"]}} if "plain" in qrels else {}
     )
 
 
 @given(st.dictionaries(texts, st.dictionaries(texts, grades, min_size=1), min_size=1))
-def test_any_judgment_list_is_read_back(tmp_path_factory: pytest.TempPathFactory, qrels) -> None:
+def test_any_judgment_list_is_read_back(any_folder: Path, qrels) -> None:
     rated = [
         {"query": query, "ratings": [{"docId": d, "rating": str(g)} for d, g in judged.items()]}
         for query, judged in qrels.items()
     ]
-    path = write(tmp_path_factory.mktemp("any"), json.dumps({"judgmentRatings": rated}))
+    path = write(any_folder, json.dumps({"judgmentRatings": rated}))
     assert read_judgments(path) == Judgments(qrels, by_text=True)
 
 
 @given(st.binary(max_size=60))
-def test_any_bytes_are_read_or_refused(
-    tmp_path_factory: pytest.TempPathFactory, content: bytes
-) -> None:
-    path = write(tmp_path_factory.mktemp("any"), content)
+def test_any_bytes_are_read_or_refused(any_folder: Path, content: bytes) -> None:
+    path = write(any_folder, content)
     try:
         read = read_judgments(path)
     except BadFile:
