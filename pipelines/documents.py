@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipelines.hits import Hit
-from pipelines.plan import Plan
+from pipelines.plan import DocumentField, Plan
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -38,8 +38,8 @@ def read_documents(hits: Sequence[Hit], plan: Plan) -> list[Document]:
     return [
         Document(
             hit.position,
-            join_values(hit.source, plan.document.title),
-            join_values(hit.source, plan.document.body),
+            _join_fields(hit.source, plan.document.title),
+            _join_fields(hit.source, plan.document.body),
             hit.original_score,
             (join_values(hit.source, (plan.group_by,)) or None) if plan.group_by else None,
         )
@@ -72,6 +72,21 @@ def join_values(source: Mapping[str, object], names: Sequence[str]) -> str:
         if isinstance(value, str):
             return value
     return " ".join(text for name in names for text in _values(source, name))
+
+
+def _join_fields(source: Mapping[str, object], fields: Sequence[DocumentField]) -> str:
+    if len(fields) == 1 and fields[0].label is None:
+        return join_values(source, (fields[0].field,))
+    return " ".join(filter(None, (_labelled(source, field) for field in fields)))
+
+
+def _labelled(source: Mapping[str, object], field: DocumentField) -> str:
+    """A field's text; with a label its values are a sentence of their own."""
+    values = list(_values(source, field.field))
+    if field.label is None or not values:
+        return " ".join(values)
+    text = f"{field.label}: {', '.join(values)}"
+    return text if text.endswith((".", "!", "?", "。")) else f"{text}."
 
 
 def _values(source: Mapping[str, object], name: str) -> Iterator[str]:

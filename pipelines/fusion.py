@@ -14,6 +14,7 @@ from typing import Literal
 from pipelines.documents import Document
 from pipelines.errors import BadScores
 from pipelines.groups import Group
+from pipelines.lexical import Evidence
 from pipelines.plan import Fusion
 
 _RRF_K = 60
@@ -32,12 +33,19 @@ class Ranked:
     score: float | None
 
 
-def fuse(groups: Sequence[Group], scores: Mapping[int, float], fusion: Fusion) -> dict[int, float]:
+def fuse(
+    groups: Sequence[Group],
+    scores: Mapping[int, float],
+    fusion: Fusion,
+    evidence: Evidence,
+) -> dict[int, float]:
     """Join each scored group's original score or rank with its score: higher is better.
 
     Means, ranges and ranks are taken over the scored groups alone.
 
     - `relative`: original / mean(original) + weight x score; a mean of 0 leaves weight x score.
+      A share `fusion.lexical` of the first term gives way to the groups' lexical evidence, if
+      there is any, and short query texts lower the weight (`fusion.short_query_words`).
     - `weighted`: (1 - weight) x original + weight x score, both min-max scaled to 0..1; where all
       are equal they scale to 0.
     - `rrf`: 1 / (60 + original rank) + weight / (60 + rank by score), ranks from 1, ties in the
@@ -52,12 +60,14 @@ def fuse(groups: Sequence[Group], scores: Mapping[int, float], fusion: Fusion) -
     weight = fusion.weight
     match fusion.method:
         case "relative":
-            # A mean of absolute values cannot be turned around by negative scores.
-            mean = fsum(map(abs, original)) / max(1, len(original))
-            values = [
-                (o / mean if mean else 0.0) + weight * m
-                for o, m in zip(original, model, strict=True)
-            ]
+            terms = _over_mean(original)
+            if fusion.lexical and evidence.groups:
+                terms = [
+                    (1 - fusion.lexical) * term + fusion.lexical * evidence.groups[index]
+                    for term, index in zip(terms, indices, strict=True)
+                ]
+            weight *= min(1.0, evidence.query_words / fusion.short_query_words)
+            values = [term + weight * m for term, m in zip(terms, model, strict=True)]
         case "weighted":
             pairs = zip(_min_max(original), _min_max(model), strict=True)
             values = [(1 - weight) * o + weight * m for o, m in pairs]
@@ -139,6 +149,12 @@ def _on_original_scale(
     own = [next(laid) if index in fused else hit.original_score for index, hit in placed]
     highest = max(hit.original_score for _, hit in placed)
     return list(accumulate([highest, *own[1:]], min))
+
+
+def _over_mean(values: Sequence[float]) -> list[float]:
+    # A mean of absolute values cannot be turned around by negative scores.
+    mean = fsum(map(abs, values)) / max(1, len(values))
+    return [value / mean if mean else 0.0 for value in values]
 
 
 def _min_max(values: Sequence[float]) -> list[float]:

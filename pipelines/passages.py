@@ -16,6 +16,8 @@ from pipelines.plan import Passages
 from pipelines.words import Words, has_unspaced, read_words
 
 _TITLE_WORDS = 30
+# More of a title is not compared with a query text word by word.
+_TITLE_CHARACTERS = 1000
 # A run without blanks may be a table or encoded data of any length; a word of it is bounded.
 _WORD_CHARACTERS = 40
 _WORD = re.compile(rf"\s*\S{{1,{_WORD_CHARACTERS}}}\s*")
@@ -27,7 +29,7 @@ class Passage:
 
     `group` is the group's index, `number` counts a group's passages from 0 in reading order.
     `text` is what a model reads; `body` is the same without the title, and empty for a document
-    that has a title only. `words` are the body's.
+    that has a title only. `words` are the body's, `title_words` those of the document's title.
     """
 
     group: int
@@ -35,6 +37,7 @@ class Passage:
     text: str
     body: str
     words: Words = field(compare=False, repr=False)
+    title_words: Words = field(compare=False, repr=False)
 
 
 class SplitText(NamedTuple):
@@ -43,6 +46,7 @@ class SplitText(NamedTuple):
     text: str
     body: str
     words: Words
+    title_words: Words
 
 
 SplitDocument = tuple[SplitText, ...]
@@ -63,7 +67,8 @@ def split_document(document: Document, settings: Passages) -> SplitDocument:
     texts: dict[str, str] = {}
     for text, body in split(document, settings):
         texts.setdefault(text, body)
-    return tuple(SplitText(text, body, read_words(body)) for text, body in texts.items())
+    title = read_words(document.title[:_TITLE_CHARACTERS])
+    return tuple(SplitText(text, body, read_words(body), title) for text, body in texts.items())
 
 
 def split_passages(

@@ -46,12 +46,38 @@ FieldName = Annotated[str, Field(min_length=1)]
 FieldNames = Annotated[tuple[FieldName, ...], BeforeValidator(_one_or_many)]
 
 
-class DocumentFields(Strict):
-    title: FieldNames = ()
-    """Field or fields of `_source` that make the title; dotted paths reach into objects."""
+class DocumentField(Strict):
+    field: FieldName
+    """Name of the field; dotted paths reach into objects."""
 
-    body: FieldNames = ()
+    label: str | None = Field(default=None, min_length=1)
+    """Written before the value, as in `Director: ...`, so that the model knows what it reads."""
+
+
+def _fields(value: object) -> object:
+    many = _one_or_many(value)
+    if isinstance(many, dict):
+        many = (many,)
+    if not isinstance(many, list | tuple):
+        return many
+    return tuple({"field": item} if isinstance(item, str) else item for item in many)
+
+
+Fields = Annotated[tuple[DocumentField, ...], BeforeValidator(_fields)]
+
+
+class DocumentFields(Strict):
+    title: Fields = ()
+    """Field or fields of `_source` that make the title: a name, a list of names, or entries with
+    `field` and `label`."""
+
+    body: Fields = ()
     """Field or fields of `_source` that make the body, joined in this order."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every field's name, the title's first."""
+        return tuple(entry.field for entry in (*self.title, *self.body))
 
     @model_validator(mode="after")
     def _has_a_field(self) -> Self:
@@ -96,6 +122,20 @@ class Fusion(Strict):
 
     weight: float = Field(default=5.0, ge=0, le=1000, allow_inf_nan=False)
     """How much the model counts; from 0 to 1 for `weighted`."""
+
+    lexical: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False)
+    """For `relative`: the share of the original score that gives way to lexical evidence: BM25 of
+    title and best passage counted over the window, and how many of the query's words are there."""
+
+    short_query_words: int = Field(default=1, ge=1, le=100)
+    """For `relative`: a query text of fewer different words lowers the weight in proportion, as a
+    model makes little of a word or two; 1 never does."""
+
+    @model_validator(mode="after")
+    def _only_relative_reads_words(self) -> Self:
+        if self.method != "relative" and (self.lexical or self.short_query_words > 1):
+            raise ValueError("lexical and short_query_words belong to method relative")
+        return self
 
     @model_validator(mode="after")
     def _share_is_a_share(self) -> Self:

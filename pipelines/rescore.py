@@ -5,30 +5,37 @@ Holds the core's only `await`. `prepare` is pure computing, so the shell may run
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
+
+import numpy as np
 
 from pipelines.documents import read_documents, replace_surrogates
 from pipelines.errors import BadScores, DeadlinePassed, NoText, RescoreError
 from pipelines.fusion import Ranked, fuse, lay_on, rank_hits, reorder
 from pipelines.groups import Group, group_documents
 from pipelines.hits import Hit
+from pipelines.lexical import Evidence, count_words, weigh_evidence
 from pipelines.passage_selection import select_passages
 from pipelines.passages import Passage, Splitter, split_document, split_passages
 from pipelines.plan import Plan
 from pipelines.scoring import Scorer, group_scores
+from pipelines.words import read_words
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A window made ready for the models: its groups, and each group's chosen passages.
 
-    `passages` has one entry a group, empty for a group without text.
+    `passages` has one entry a group, empty for a group without text. `evidence` has no groups
+    when the plan's fusion has no use for it.
     """
 
     groups: tuple[Group, ...]
     passages: tuple[tuple[Passage, ...], ...]
+    evidence: Evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +91,25 @@ def prepare(
     if not all(isfinite(hit.original_score) for hit in hits):
         raise BadScores("a hit of the response has a score that is not a finite number")
     groups = group_documents(read_documents(hits, plan))
-    passages = select_passages(
-        replace_surrogates(query_text), split_passages(groups, plan.passages, split), plan.passages
-    )
+    query_text = replace_surrogates(query_text)
+    passages = split_passages(groups, plan.passages, split)
     if not passages:
         raise NoText("no hit has text in the fields of the plan's document; check their names")
+    counted = None
+    most = max(Counter(passage.group for passage in passages).values())
+    if plan.fusion.lexical or most > plan.passages.per_document:
+        counted = count_words(query_text, [passage.words for passage in passages])
+    scores = counted.bm25() if counted else [0.0] * len(passages)
     by_group: list[list[Passage]] = [[] for _ in groups]
-    for passage in passages:
+    for passage in select_passages(query_text, passages, scores, plan.passages):
         by_group[passage.group].append(passage)
-    return Prepared(tuple(groups), tuple(map(tuple, by_group)))
+    evidence = Evidence(
+        query_words=len(np.unique(read_words(query_text))),
+        groups=weigh_evidence(query_text, passages, counted)
+        if counted and plan.fusion.lexical
+        else {},
+    )
+    return Prepared(tuple(groups), tuple(map(tuple, by_group)), evidence)
 
 
 async def rescore(plan: Plan, query_text: str, prepared: Prepared, scorer: Scorer) -> Rescoring:
@@ -124,7 +141,7 @@ async def rescore(plan: Plan, query_text: str, prepared: Prepared, scorer: Score
             scores = group_scores(passages, answer, stage.aggregate, stage.best)
             if not scores:
                 raise DeadlinePassed("the deadline passed before one hit was scored")
-            values = fuse(groups, scores, plan.fusion)
+            values = fuse(groups, scores, plan.fusion, prepared.evidence)
         except RescoreError as error:
             if not stages:
                 raise

@@ -184,10 +184,14 @@ def _key(document: Document, settings: Passages) -> bytes:
 
 
 def _size(found: SplitDocument) -> int:
-    return _DOCUMENT_BYTES + sum(
-        _PASSAGE_BYTES
-        + sys.getsizeof(one.text)
-        + (0 if one.body is one.text else sys.getsizeof(one.body))
-        + one.words.nbytes
-        for one in found
+    return (
+        _DOCUMENT_BYTES
+        + sum(
+            _PASSAGE_BYTES
+            + sys.getsizeof(one.text)
+            + (0 if one.body is one.text else sys.getsizeof(one.body))
+            + one.words.nbytes
+            for one in found
+        )
+        + (found[0].title_words.nbytes if found else 0)
     )

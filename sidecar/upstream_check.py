@@ -88,7 +88,7 @@ def _check_route(client: Any, route: Route, plan: Plan) -> list[str]:
         return [f"{where}: the cluster has no index or alias of this name"]
     settings = client.indices.get_settings(index=route.index, name="index.search.default_pipeline")
     problems = []
-    wanted = {*plan.document.title, *plan.document.body, *filter(None, [plan.group_by])}
+    wanted = {*plan.document.names, *filter(None, [plan.group_by])}
     for index, mapping in sorted(mappings.items()):
         known = set(_fields(mapping["mappings"].get("properties", {})))
         problems += [

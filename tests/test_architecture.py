@@ -20,7 +20,7 @@ SHELL = [path for path in FILES if path.parts[0] == "sidecar"]
 # Each file of the core imports only files named before it.
 FLOW = [
     *("errors", "plan", "hits", "documents", "groups", "kendra_text", "words"),
-    *("passages", "passage_selection", "scoring", "fusion", "rescore", "measures"),
+    *("passages", "lexical", "passage_selection", "scoring", "fusion", "rescore", "measures"),
 ]
 PURE_LIBRARIES = {"pydantic", "numpy", "icu4py"}
 NO_IO = {

@@ -50,9 +50,7 @@ def arguments_of(instructions: list[tuple[str, str]], name: str) -> list[str]:
 def test_the_configuration_is_right_and_routes_the_demos_index(config: Config) -> None:
     assert [(route.index, route.plan) for route in config.main.routes] == [(INDEX, "demo")]
     plan = config.plans["demo"]
-    assert {*plan.document.title, *plan.document.body} == set(
-        index_body()["mappings"]["properties"]
-    )
+    assert set(plan.document.names) == set(index_body()["mappings"]["properties"])
 
 
 def test_ports_lead_to_the_listeners_and_only_from_this_machine(

@@ -12,7 +12,7 @@ from aiohttp import ClientSession, ClientTimeout
 from pydantic import ValidationError
 from rich.console import Console
 
-from pipelines.plan import DocumentFields, Plan, Stage
+from pipelines.plan import DocumentFields, Fusion, Plan, Stage
 from sidecar.app import Application
 from sidecar.config import Address, Apis, Config, MainFile, Model, Route, Upstream
 from sidecar.demo.collection import SAMPLE, Collection, read_collection
@@ -95,6 +95,9 @@ def build_config(url: str, port: int, api_port: int) -> Config:
     plan = Plan(
         document=DocumentFields(title=("title",), body=("text",)),
         stages=(Stage(model=_MODEL),),
+        # As the shipped plan `fused`.
+        rescore_window=100,
+        fusion=Fusion(weight=5, lexical=0.3, short_query_words=6),
         # A cold passage is read once, however long the machine takes; the times that are
         # reported are those of warm searches.
         deadline_ms=60_000,

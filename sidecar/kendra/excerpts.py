@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipelines.passage_selection import bm25
+from pipelines.lexical import count_words
 from pipelines.words import read_words
 from sidecar.kendra.found_documents import Found, FoundDocument
 from sidecar.kendra.ranking import Ranking, ReadPassage
@@ -134,7 +134,9 @@ def _best_by_words(text: str, query_text: str, words: int, most: int) -> Span | 
     spans = split_text(text, words, most)
     if len(spans) < 2:
         return spans[0] if spans else None
-    scores = bm25(query_text, [read_words(text[span.start : span.end]) for span in spans])
+    scores = count_words(
+        query_text, [read_words(text[span.start : span.end]) for span in spans]
+    ).bm25()
     return spans[max(range(len(spans)), key=lambda index: (scores[index], -index))]
 
 

@@ -111,7 +111,7 @@ def read_search_request(
         values,
         headers.x_rescore_query,
         plan.query_text,
-        (*plan.document.title, *plan.document.body),
+        plan.document.names,
     )
     if isinstance(query_text, Skip):
         return query_text
@@ -155,7 +155,7 @@ def reason_of_headers(headers: SearchHeaders, has_body: bool) -> str | None:
 
 def fields_read(plan: Plan) -> tuple[str, ...]:
     """The fields of `_source` that the plan reads, as it spells them."""
-    fields = (*plan.document.title, *plan.document.body)
+    fields = plan.document.names
     return fields if plan.group_by is None else (*fields, plan.group_by)
 
 

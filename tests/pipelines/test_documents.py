@@ -114,3 +114,17 @@ json_values = st.recursive(
 @given(st.dictionaries(st.sampled_from(["a", "a.b", "b", ""]), json_values))
 def test_any_source_can_be_read(source: dict[str, Any]) -> None:
     clean_text(body_of(source, "a.b", "a", ".", "b.")).encode()
+
+
+def test_labelled_fields_are_sentences_of_their_own() -> None:
+    fields = ["text", {"field": "genres", "label": "Genres"}, {"field": "by", "label": "Director"}]
+    plan = a_plan(document={"title": {"field": "name", "label": "Film"}, "body": fields})
+    sources = [
+        {"name": "Heat", "text": "Thieves", "genres": ["Crime", "Drama"], "by": "M. Mann."},
+        {"genres": [], "by": None},
+    ]
+    documents = read_documents(hits_of(sources), plan)
+    assert [(document.title, document.body) for document in documents] == [
+        ("Film: Heat.", "Thieves Genres: Crime, Drama. Director: M. Mann."),
+        ("", ""),
+    ]

@@ -10,10 +10,13 @@ from pipelines.documents import Document
 from pipelines.errors import BadScores
 from pipelines.fusion import Ranked, fuse, lay_on, rank_hits, reorder
 from pipelines.groups import Group, group_documents
+from pipelines.lexical import Evidence
 from pipelines.plan import Fusion
 from tests.pipelines.windows import lone_groups
 
 Show = Literal["fused", "model", "positional"]
+
+NO_EVIDENCE = Evidence(query_words=9, groups={})
 
 
 @pytest.mark.parametrize(
@@ -36,30 +39,64 @@ def test_each_method_is_its_formula_over_the_scored_groups(
     fusion: Fusion, values: dict[int, float]
 ) -> None:
     groups = lone_groups([9.0, 6.0, 5.0, 3.0])
-    assert fuse(groups, {0: 0.1, 1: 0.9, 3: -0.2}, fusion) == pytest.approx(values)
+    assert fuse(groups, {0: 0.1, 1: 0.9, 3: -0.2}, fusion, NO_EVIDENCE) == pytest.approx(values)
 
 
 def test_original_scores_that_are_all_zero_leave_the_model_alone() -> None:
     groups = lone_groups([0.0, 0.0])
-    assert fuse(groups, {0: 1.0, 1: 2.0}, Fusion(method="relative", weight=2)) == {0: 2.0, 1: 4.0}
+    assert fuse(groups, {0: 1.0, 1: 2.0}, Fusion(method="relative", weight=2), NO_EVIDENCE) == {
+        0: 2.0,
+        1: 4.0,
+    }
+
+
+def test_lexical_evidence_takes_its_share_of_the_original_score() -> None:
+    fusion = Fusion(method="relative", weight=5, lexical=0.25)
+    evidence = Evidence(9, {0: 0.5, 1: 1.5, 2: 2.5})
+    fused = fuse(lone_groups([9.0, 6.0, 3.0]), {0: 0.1, 1: 0.9}, fusion, evidence)
+    # Originals by the mean of the scored groups, 7.5.
+    assert fused == pytest.approx(
+        {0: 0.75 * 1.2 + 0.25 * 0.5 + 0.5, 1: 0.75 * 0.8 + 0.25 * 1.5 + 4.5}
+    )
+
+
+def test_without_evidence_the_original_score_keeps_its_share() -> None:
+    without, with_it = (Fusion(method="relative", weight=5, lexical=share) for share in (0, 0.5))
+    groups, scores = lone_groups([9.0, 6.0]), {0: 0.1, 1: 0.9}
+    assert fuse(groups, scores, with_it, NO_EVIDENCE) == fuse(groups, scores, without, NO_EVIDENCE)
+
+
+@pytest.mark.parametrize(("words", "weight"), [(0, 0.0), (1, 1.0), (3, 3.0), (5, 5.0), (50, 5.0)])
+def test_short_query_texts_lower_the_weight(words: int, weight: float) -> None:
+    fusion = Fusion(method="relative", weight=5, short_query_words=5)
+    fused = fuse(lone_groups([2.0, 2.0]), {0: 0.0, 1: 1.0}, fusion, Evidence(words, {}))
+    assert fused == {0: 1.0, 1: 1.0 + weight}
 
 
 def test_equal_scores_scale_to_nothing() -> None:
     fusion = Fusion(method="weighted", weight=0.5)
-    assert fuse(lone_groups([4.0, 2.0]), {0: 7.0, 1: 7.0}, fusion) == {0: 0.5, 1: 0.0}
-    assert fuse(lone_groups([4.0, 4.0]), {0: 1.0, 1: 7.0}, fusion) == {0: 0.0, 1: 0.5}
+    assert fuse(lone_groups([4.0, 2.0]), {0: 7.0, 1: 7.0}, fusion, NO_EVIDENCE) == {0: 0.5, 1: 0.0}
+    assert fuse(lone_groups([4.0, 4.0]), {0: 1.0, 1: 7.0}, fusion, NO_EVIDENCE) == {0: 0.0, 1: 0.5}
 
 
 def test_rrf_gives_tied_scores_ranks_in_the_original_order() -> None:
     fused = fuse(
-        lone_groups([3.0, 2.0, 1.0]), {0: 1.0, 1: 5.0, 2: 1.0}, Fusion(method="rrf", weight=1)
+        lone_groups([3.0, 2.0, 1.0]),
+        {0: 1.0, 1: 5.0, 2: 1.0},
+        Fusion(method="rrf", weight=1),
+        NO_EVIDENCE,
     )
     assert fused == pytest.approx({0: 1 / 61 + 1 / 62, 1: 1 / 62 + 1 / 61, 2: 1 / 63 + 1 / 63})
 
 
 def test_values_that_cannot_be_computed_with_are_refused() -> None:
     with pytest.raises(BadScores, match="too large"):
-        fuse(lone_groups([1.0, 1.0]), {0: 1e308, 1: -1e308}, Fusion(method="relative", weight=100))
+        fuse(
+            lone_groups([1.0, 1.0]),
+            {0: 1e308, 1: -1e308},
+            Fusion(method="relative", weight=100),
+            NO_EVIDENCE,
+        )
 
 
 def test_scored_groups_change_places_among_themselves_and_ties_keep_the_original_order() -> None:
@@ -153,7 +190,7 @@ def test_a_ranking_is_a_permutation_and_groups_stay_together(
     window: tuple[list[Group], dict[int, float]], fusion: Fusion, show: Show
 ) -> None:
     groups, scores = window
-    fused = fuse(groups, scores, fusion)
+    fused = fuse(groups, scores, fusion, NO_EVIDENCE)
     order = reorder(range(len(groups)), fused)
     positions = [hit.position for hit in rank_hits(groups, order, fused, scores, show)]
     assert sorted(positions) == list(range(len(positions)))
@@ -166,7 +203,7 @@ def test_fused_scores_never_increase_and_keep_the_ends_of_the_window(
     window: tuple[list[Group], dict[int, float]], fusion: Fusion
 ) -> None:
     groups, scores = window
-    fused = fuse(groups, scores, fusion)
+    fused = fuse(groups, scores, fusion, NO_EVIDENCE)
     order = reorder(range(len(groups)), fused)
     ranking = rank_hits(groups, order, fused, scores, "fused")
     shown = [hit.score for hit in ranking if hit.score is not None]
@@ -184,5 +221,5 @@ def test_scores_that_are_all_equal_change_no_order(
     original: list[float], fusion: Fusion, score: float
 ) -> None:
     groups = lone_groups(original)
-    fused = fuse(groups, dict.fromkeys(range(len(groups)), score), fusion)
+    fused = fuse(groups, dict.fromkeys(range(len(groups)), score), fusion, NO_EVIDENCE)
     assert reorder(range(len(groups)), fused) == list(range(len(groups)))

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.passage_selection import bm25, select_passages
+from pipelines.lexical import count_words
+from pipelines.passage_selection import select_passages
 from pipelines.passages import Passage
 from pipelines.plan import Passages
 from pipelines.words import read_words
@@ -10,7 +11,7 @@ from pipelines.words import read_words
 
 def passages_of(*groups: list[str]) -> list[Passage]:
     return [
-        Passage(index, number, f"Title. {body}", body, read_words(body))
+        Passage(index, number, f"Title. {body}", body, read_words(body), read_words("Title"))
         for index, bodies in enumerate(groups)
         for number, body in enumerate(bodies)
     ]
@@ -21,7 +22,11 @@ def chosen(
 ) -> list[tuple[int, int]]:
     """(group, number) of each kept passage."""
     settings = Passages.model_validate({"per_document": count, "method": method})
-    kept = select_passages(query_text, passages_of(*groups), settings)
+    passages = passages_of(*groups)
+    scores = count_words(
+        query_text.encode("utf-8", "replace").decode(), [p.words for p in passages]
+    ).bm25()
+    kept = select_passages(query_text, passages, scores, settings)
     return [(passage.group, passage.number) for passage in kept]
 
 
@@ -63,28 +68,3 @@ def test_the_kendra_method_follows_the_plugin_even_within_the_limit() -> None:
         *((0, 1), (0, 2), (0, 0)),
         *((1, 1), (1, 0)),
     ]
-
-
-def test_bm25_is_the_published_formula() -> None:
-    # Two of three texts hold "a": idf = ln(1 + 1.5 / 2.5); lengths 2, 4, 3, mean 3.
-    idf = 0.47000362924573563
-    assert bm25("a a", [*map(read_words, ["a b", "a a b c", "b c d"])]) == pytest.approx(
-        [
-            idf * 1 * 2.2 / (1 + 1.2 * (0.25 + 0.75 * 2 / 3)),
-            idf * 2 * 2.2 / (2 + 1.2 * (0.25 + 0.75 * 4 / 3)),
-            0.0,
-        ]
-    )
-
-
-def test_bm25_of_nothing() -> None:
-    assert bm25("a", []) == []
-    assert bm25("a", [read_words(""), read_words("?")]) == [0.0, 0.0]
-
-
-def test_texts_with_the_same_words_tie_whatever_their_order() -> None:
-    words = [f"w{number}" for number in range(12)]
-    texts = [" ".join(words[turn:] + words[:turn]) for turn in range(12)]
-    others = ["w1 w5 x", "w1 y", "w9 w2 w2 z", "w11"]
-    scores = bm25(" ".join(words), [*map(read_words, texts + others)])
-    assert len(set(scores[:12])) == 1

@@ -33,7 +33,7 @@ def names(windows: list[str]) -> list[list[str]]:
 def test_a_short_body_is_one_passage_with_the_title_before_it() -> None:
     body = "It is soft. It is red."
     assert split_passages([group(("Red shoe", body))], Passages()) == [
-        Passage(0, 0, f"Red shoe. {body}", body, read_words(body))
+        Passage(0, 0, f"Red shoe. {body}", body, read_words(body), read_words("Red shoe"))
     ]
 
 
@@ -67,8 +67,8 @@ def test_a_title_keeps_its_own_punctuation(title: str, text: str) -> None:
 def test_a_title_alone_is_a_passage_and_no_text_is_none() -> None:
     groups = [group(("Only a title", "")), group(("", "")), group(("", "Body"))]
     assert split_passages(groups, Passages()) == [
-        Passage(0, 0, "Only a title", "", read_words("")),
-        Passage(2, 0, "Body", "Body", read_words("Body")),
+        Passage(0, 0, "Only a title", "", read_words(""), read_words("Only a title")),
+        Passage(2, 0, "Body", "Body", read_words("Body"), read_words("")),
     ]
 
 

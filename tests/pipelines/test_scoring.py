@@ -13,7 +13,7 @@ from pipelines.words import read_words
 
 def passages_of(*groups_and_numbers: tuple[int, int]) -> list[Passage]:
     return [
-        Passage(group, number, "text", "text", read_words("text"))
+        Passage(group, number, "text", "text", read_words("text"), read_words(""))
         for group, number in groups_and_numbers
     ]
 

@@ -48,7 +48,7 @@ def test_a_whole_configuration_is_read_with_its_defaults(folder: Path) -> None:
     assert config.main.upstream.urls == ("http://127.0.0.1:9200",)
     plan = config.plans["fused"]
     assert isinstance(plan, Plan)
-    assert plan.document.body == ("body", "notes")
+    assert plan.document.names == ("title", "body", "notes")
     assert plan.rescore_window == 50
 
 

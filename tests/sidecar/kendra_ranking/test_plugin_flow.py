@@ -15,7 +15,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from pipelines.hits import Hit
-from pipelines.passage_selection import bm25
+from pipelines.lexical import count_words
 from pipelines.rescore import prepare, rescore
 from pipelines.words import read_words
 from sidecar.config import Model
@@ -47,7 +47,9 @@ def query_texts() -> list[str]:
 def page_of(corpus: dict[str, tuple[str, str]], query: str, with_titles: bool) -> list[PageHit]:
     """The best 30 by BM25, as a search would bring them."""
     scored = zip(
-        bm25(query, [read_words(body) for _, body in corpus.values()]), corpus, strict=True
+        count_words(query, [read_words(body) for _, body in corpus.values()]).bm25(),
+        corpus,
+        strict=True,
     )
     best = sorted(scored, key=lambda pair: -pair[0])[:30]
     return [

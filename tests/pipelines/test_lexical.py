@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import pytest
+
+from pipelines.lexical import count_words, weigh_evidence
+from pipelines.passages import Passage
+from pipelines.words import read_words
+
+
+def bm25(query_text: str, *texts: str, shared_word: float = 0.0) -> list[float]:
+    return count_words(query_text, [*map(read_words, texts)]).bm25(shared_word)
+
+
+def passage(group: int, number: int, title: str, body: str) -> Passage:
+    return Passage(group, number, f"{title}. {body}", body, read_words(body), read_words(title))
+
+
+def evidence(query_text: str, *passages: Passage) -> dict[int, float]:
+    counted = count_words(query_text, [p.words for p in passages])
+    return weigh_evidence(query_text, passages, counted)
+
+
+def test_evidence_is_the_best_title_the_best_passage_and_the_words_that_are_there() -> None:
+    found = evidence(
+        "red shoe",
+        passage(0, 0, "red hat", "a hat"),
+        passage(0, 1, "red hat", "a red hat, a red shoe"),
+        passage(4, 0, "coat", "a shoe"),
+    )
+    bodies = bm25("red shoe", "a hat", "a red hat, a red shoe", "a shoe", shared_word=1)
+    titles = bm25("red shoe", "red hat", "coat", shared_word=1)
+    scores = [titles[0] + bodies[1], titles[1] + bodies[2]]
+    mean = sum(scores) / 2
+    assert found == pytest.approx({0: scores[0] / mean + 1, 4: scores[1] / mean + 0.5})
+
+
+def test_words_that_no_document_has_are_not_missed() -> None:
+    found = evidence("red zebra", passage(0, 0, "", "red"), passage(1, 0, "", "blue"))
+    assert found == pytest.approx({0: 2 + 1, 1: 0})
+
+
+def test_each_of_a_groups_titles_counts_once_and_the_best_of_them() -> None:
+    once = evidence("hat", passage(0, 0, "hat", "x"), passage(1, 0, "coat", "x"))
+    again = evidence(
+        "hat", passage(0, 0, "hat", "x"), passage(0, 1, "hat", "y"), passage(1, 0, "coat", "x")
+    )
+    assert once == again
+    other = evidence(
+        "hat", passage(0, 0, "shoe", "x"), passage(0, 1, "hat", "y"), passage(1, 0, "coat", "x")
+    )
+    assert other[0] > other[1] == 0
+
+
+@pytest.mark.parametrize("query_text", ["zebra", "", "?!"])
+def test_no_shared_word_is_no_evidence(query_text: str) -> None:
+    assert evidence(query_text, passage(0, 0, "red", "hat"), passage(1, 0, "", "blue")) == {}
+
+
+def test_a_word_that_every_document_holds_still_counts() -> None:
+    found = evidence("bulb", passage(0, 0, "", "bulb"), passage(1, 0, "", "a long text on a bulb"))
+    assert found[0] > found[1] > 1
+
+
+def test_bm25_is_the_published_formula() -> None:
+    # Two of three texts hold "a": idf = ln(1 + 1.5 / 2.5); lengths 2, 4, 3, mean 3.
+    idf = 0.47000362924573563
+    assert bm25("a a", "a b", "a a b c", "b c d") == pytest.approx(
+        [
+            idf * 1 * 2.2 / (1 + 1.2 * (0.25 + 0.75 * 2 / 3)),
+            idf * 2 * 2.2 / (2 + 1.2 * (0.25 + 0.75 * 4 / 3)),
+            0.0,
+        ]
+    )
+
+
+def test_bm25_of_nothing() -> None:
+    assert bm25("a") == []
+    assert bm25("a", "", "?") == [0.0, 0.0]
+
+
+def test_texts_with_the_same_words_tie_whatever_their_order() -> None:
+    words = [f"w{number}" for number in range(12)]
+    texts = [" ".join(words[turn:] + words[:turn]) for turn in range(12)]
+    others = ["w1 w5 x", "w1 y", "w9 w2 w2 z", "w11"]
+    scores = bm25(" ".join(words), *texts, *others)
+    assert len(set(scores[:12])) == 1
