@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import logging
 import os
@@ -20,7 +19,7 @@ from sidecar.models.backends.sentence_transformers import (
     SentenceTransformersBiEncoder,
     SentenceTransformersCrossEncoder,
 )
-from sidecar.models.passage_files import load_passages, save_passages
+from sidecar.models.passage_keeping import PassageKeeper
 from sidecar.models.passage_store import PassageStore
 from sidecar.models.preparation import prepare_model
 from sidecar.models.prepared import prepared_key, read_manifest
@@ -52,6 +51,7 @@ def load_models(
     *,
     cache: Path | None = None,
     passage_store_mb: int = 256,
+    owns_cache: bool = True,
     report: Callable[[str], None] = _log.info,
 ) -> Models:
     """Load every model and let it read a few texts. Blocks for seconds; start no search before.
@@ -59,6 +59,7 @@ def load_models(
     A model that has to be prepared and is not is prepared now, which takes far longer; `report`
     is told each step of it. `base_dir` is the folder of the configuration file. Bi-encoders share
     `passage_store_mb` (MiB) in equal parts, and keep their vectors in `cache` when there is one.
+    `owns_cache=False` only adds to what is there.
 
     Raises ModelLoadError for the first model that cannot be used; none stays open then.
     """
@@ -68,7 +69,9 @@ def load_models(
     try:
         for name, model in models.items():
             started = time.monotonic()
-            loaded[name] = _load(name, model, base_dir, metrics, cache, store_bytes, report)
+            loaded[name] = _load(
+                name, model, base_dir, metrics, cache, store_bytes, owns_cache, report
+            )
             _log.info("model %s is ready after %.1f s", name, time.monotonic() - started)
     except Exception as error:
         Models(loaded).close()
@@ -83,6 +86,7 @@ def _load(
     metrics: Metrics,
     cache: Path | None,
     store_bytes: int,
+    owner: bool,
     report: Callable[[str], None],
 ) -> TextScorer:
     def tell(step: str) -> None:
@@ -95,16 +99,15 @@ def _load(
     backend = _load_bi_encoder(model, base_dir, cache, tell)
     backend.embed_passages(_WARM_UP)
     backend.embed_queries(_WARM_UP[:1])
-    store = PassageStore(backend.dimensions, store_bytes)
+    store = PassageStore(backend.dimensions, store_bytes, tell_fresh=cache is not None)
     if cache is None:
         return BiEncoderScorer(name, backend, store, metrics)
     vectors = cache / f"model-{quote(name, safe='')}"
     vectors.mkdir(parents=True, exist_ok=True)
     if not os.access(vectors, os.W_OK):  # better known now than when there is something to save
         raise PermissionError(f"the cache folder {vectors} cannot be written")
-    load_passages(store, backend.identity, vectors)
-    save = functools.partial(save_passages, store, backend.identity, vectors)
-    return BiEncoderScorer(name, backend, store, metrics, at_close=save)
+    keeper = PassageKeeper(store, backend.identity, vectors, owner=owner)
+    return BiEncoderScorer(name, backend, store, metrics, keeper)
 
 
 def _load_bi_encoder(

@@ -2,10 +2,12 @@
 
       vectors-XXXX.faiss   the codes, a flat 8-bit faiss index
       passages.npz         which model they belong to, digests, scales, and the name XXXX
+      segments/XXXX/       the same two files with what was read since; any number of folders
 
-The second file is written last and takes its place in one step, so that a process that dies
-while it saves leaves the former pair whole. Files of another model, of other settings or of
-another version are ignored, and so are damaged ones: they only cost the time to read again.
+The second file is written last and takes its place in one step, and so does a segment's folder:
+a process that dies while it writes leaves all that was there before. Segments may be written by
+several processes at once. Files of another model, of other settings or of another version are
+ignored, and so are damaged ones: they only cost the time to read again.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -21,18 +25,22 @@ from sidecar.models.passage_store import DIGEST_BYTES, PassageStore, Snapshot
 
 _VERSION = 1
 _MANIFEST = "passages.npz"
+_SEGMENTS = "segments"
+_UNFINISHED = ".unfinished"
 # Rows turned to floats and back at once, for faiss: some tens of megabytes.
 _BLOCK = 32_768
 
 _log = logging.getLogger(__name__)
 
 
-def save_passages(store: PassageStore, identity: str, folder: Path) -> None:
-    """Write a store's vectors; a failure is logged and leaves the former files."""
+def save_passages(store: PassageStore, identity: str, folder: Path) -> bool:
+    """Write a store's vectors; a failure is logged, leaves the former files, and gives False."""
     try:
         _write(store.snapshot(), store.dimensions, identity, folder)
     except (OSError, RuntimeError) as error:  # faiss reports a full disk as RuntimeError
         _log.warning("passage vectors were not saved to %s: %s", folder, error)
+        return False
+    return True
 
 
 def load_passages(store: PassageStore, identity: str, folder: Path) -> None:
@@ -40,13 +48,62 @@ def load_passages(store: PassageStore, identity: str, folder: Path) -> None:
     if not (folder / _MANIFEST).is_file():
         return
     try:
-        snapshot = _read(store.dimensions, identity, folder)
+        try:
+            snapshot = _read(store.dimensions, identity, folder)
+        except FileNotFoundError:  # another process has just put new files in their place
+            snapshot = _read(store.dimensions, identity, folder)
     # A damaged file may fail in zip, in numpy or in faiss, each with errors of its own.
     except Exception as error:
         _log.warning("passage vectors in %s are not used: %s", folder, error)
         return
     store.restore(snapshot)
-    _log.info("%d passage vectors read from %s", len(store), folder)
+    _log.info("%d passage vectors read from %s", len(snapshot.digests), folder)
+
+
+def add_segment(snapshot: Snapshot, identity: str, folder: Path) -> str | None:
+    """Write vectors beside those that are there; the segment's name, None after a failure."""
+    segments = folder / _SEGMENTS
+    name = secrets.token_hex(8)
+    unfinished = segments / f"{name}{_UNFINISHED}"
+    try:
+        _write(snapshot, snapshot.codes.shape[1], identity, unfinished)
+        unfinished.rename(segments / name)
+        _flush(segments)
+    except (OSError, RuntimeError) as error:
+        _log.warning("passage vectors were not saved to %s: %s", folder, error)
+        return None
+    return name
+
+
+def load_segments(
+    store: PassageStore, identity: str, folder: Path, known: Collection[str] = ()
+) -> list[str]:
+    """Fill a store with the segments whose names are not known; gives these names, oldest first."""
+    names = [name for name in list_segments(folder) if name not in known]
+    for name in names:
+        load_passages(store, identity, folder / _SEGMENTS / name)
+    return names
+
+
+def list_segments(folder: Path) -> list[str]:
+    """The names of all whole segments, the oldest first."""
+    segments = folder / _SEGMENTS
+    if not segments.is_dir():
+        return []
+    found = []
+    for path in segments.iterdir():
+        if path.suffix != _UNFINISHED:
+            try:
+                found.append((path.stat().st_mtime_ns, path.name))
+            except FileNotFoundError:
+                continue  # its vectors have just moved to the other files
+    return [name for _, name in sorted(found)]
+
+
+def remove_segments(folder: Path, names: Collection[str]) -> None:
+    """Delete segments whose vectors stand elsewhere now."""
+    for name in names:
+        shutil.rmtree(folder / _SEGMENTS / name, ignore_errors=True)
 
 
 def _write(snapshot: Snapshot, dimensions: int, identity: str, folder: Path) -> None:
@@ -61,7 +118,7 @@ def _write(snapshot: Snapshot, dimensions: int, identity: str, folder: Path) -> 
     vectors = folder / f"vectors-{secrets.token_hex(4)}.faiss"
     faiss.write_index(index, str(vectors))
     _flush(vectors)
-    unfinished = folder / f"{_MANIFEST}.unfinished"
+    unfinished = folder / f"{_MANIFEST}{_UNFINISHED}"
     with unfinished.open("wb") as file:
         np.savez(
             file,

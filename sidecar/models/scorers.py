@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,6 +20,7 @@ from pipelines.errors import BadScores, DeadlinePassed, ModelFailed, Overloaded
 from pipelines.scoring import Scorer
 from sidecar.metrics import Metrics
 from sidecar.models.backends.base import BiEncoderBackend, CrossEncoderBackend, FloatArray
+from sidecar.models.passage_keeping import PassageKeeper
 from sidecar.models.passage_store import PassageStore, passage_digest
 from sidecar.models.scheduling import Schedule
 
@@ -72,19 +73,18 @@ class BiEncoderScorer:
         backend: BiEncoderBackend,
         store: PassageStore,
         metrics: Metrics,
-        at_close: Callable[[], None] = lambda: None,
+        keeper: PassageKeeper | None = None,
     ) -> None:
-        """`at_close` runs once the thread has ended: the moment to save the store."""
+        """`keeper` has the store's files, if it has any."""
         self._backend = backend
         self._store = store
         self._schedule = Schedule(name, metrics)
-        self._at_close = at_close
+        self._keeper = keeper
         # Touched by the event loop alone, so it needs no lock.
         self._queries: OrderedDict[bytes, FloatArray] = OrderedDict()
         self._hits = metrics.passage_lookups.labels(name, "hit")
         self._misses = metrics.passage_lookups.labels(name, "miss")
-        self._stored = metrics.passages_stored.labels(name)
-        self._stored.set(len(store))
+        metrics.passages_stored.labels(name).set_function(store.__len__)
 
     async def score(self, query_text: str, texts: Sequence[str], deadline: float | None) -> Scores:
         query = await self._query_vector(query_text, deadline)
@@ -130,7 +130,25 @@ class BiEncoderScorer:
 
     def close(self) -> None:
         self._schedule.close()
-        self._at_close()
+        if self._keeper is not None:
+            self._keeper.close()
+
+    @property
+    def store(self) -> PassageStore:
+        """The vectors that are kept."""
+        return self._store
+
+    async def fill(self, texts: Sequence[str]) -> None:
+        """Read those of the texts that are not stored, whatever else waits. Raises RescoreError."""
+        keys = {passage_digest(text): text for text in texts}
+        found, _ = self._store.get(list(keys))
+        missing = [text for text, here in zip(keys.values(), found, strict=True) if not here]
+        await self._schedule.run(self._read_passages, missing, None)
+
+    async def flush(self) -> None:
+        """Have everything on disk, if there is a place for it."""
+        if self._keeper is not None:
+            await asyncio.to_thread(self._keeper.flush)
 
     async def _query_vector(self, query_text: str, deadline: float | None) -> FloatArray:
         key = passage_digest(query_text)
@@ -159,7 +177,6 @@ class BiEncoderScorer:
             shape = (len(missing), self._backend.dimensions)
             read = _finite(self._backend.embed_passages([texts[i] for i in missing]), shape)
             vectors[missing] = self._store.put([digests[i] for i in missing], read)
-            self._stored.set(len(self._store))
         return list(vectors)
 
 
@@ -168,6 +185,11 @@ class Models:
 
     def __init__(self, scorers: Mapping[str, TextScorer]) -> None:
         self._scorers = dict(scorers)
+
+    def bi_encoder(self, name: str) -> BiEncoderScorer | None:
+        """The bi-encoder of this name, if it is one."""
+        found = self._scorers.get(name)
+        return found if isinstance(found, BiEncoderScorer) else None
 
     def scorer(self, deadline: float | None) -> Scorer:
         """A scorer for one search that must end by `deadline`, in seconds of `loop.time()`."""
