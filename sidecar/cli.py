@@ -22,6 +22,7 @@ from sidecar.commands.kendra_index import kendra_index
 from sidecar.commands.models import models
 from sidecar.commands.terminal import Refused, config_option, read_configuration, run_loop
 from sidecar.commands.tune import tune
+from sidecar.commands.warm import warm
 from sidecar.config import Address, Config, read_address
 
 
@@ -188,3 +189,4 @@ main.add_command(explain)
 main.add_command(kendra_index)
 main.add_command(models)
 main.add_command(tune)
+main.add_command(warm)

@@ -31,6 +31,11 @@ def passage_digest(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=DIGEST_BYTES).digest()
 
 
+def bytes_of_passages(count: int, dimensions: int) -> int:
+    """The memory that a store needs for so many passages."""
+    return count * (dimensions + 4 + _INDEX_BYTES)
+
+
 def round_vectors(vectors: FloatArray) -> tuple[NDArray[np.int8], FloatArray]:
     """Vectors as int8 codes and one scale each: vector = codes x scale, largest code 127.
 
@@ -72,7 +77,7 @@ class PassageStore:
         self.max_bytes = max_bytes
         self._tell_fresh = tell_fresh
         self._fresh: list[bytes] = []
-        self.capacity = max(1, max_bytes // (dimensions + 4 + _INDEX_BYTES))
+        self.capacity = max(1, max_bytes // bytes_of_passages(1, dimensions))
         self._lock = threading.Lock()
         # The system gives these pages as rows are first written, not now.
         self._codes = np.empty((self.capacity, dimensions), np.int8)

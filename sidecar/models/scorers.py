@@ -134,16 +134,22 @@ class BiEncoderScorer:
             self._keeper.close()
 
     @property
+    def identity(self) -> str:
+        """Digest of weights and settings, as the backend says."""
+        return self._backend.identity
+
+    @property
     def store(self) -> PassageStore:
         """The vectors that are kept."""
         return self._store
 
-    async def fill(self, texts: Sequence[str]) -> None:
-        """Read those of the texts that are not stored, whatever else waits. Raises RescoreError."""
+    async def fill(self, texts: Sequence[str]) -> int:
+        """Read those of the texts that are not stored, and say how many. Raises RescoreError."""
         keys = {passage_digest(text): text for text in texts}
         found, _ = self._store.get(list(keys))
         missing = [text for text, here in zip(keys.values(), found, strict=True) if not here]
         await self._schedule.run(self._read_passages, missing, None)
+        return len(missing)
 
     async def flush(self) -> None:
         """Have everything on disk, if there is a place for it."""

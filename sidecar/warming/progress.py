@@ -1,0 +1,66 @@
+"""How far a run of `sidecar warm` has come, so that the next one goes on behind it.
+
+The file is written after the vectors that it speaks of, so it never claims too much.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+class AlreadyRunning(Exception):
+    """Another process warms the same index by the same plan."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What is done: every document below `number`, the next sequence number to read."""
+
+    number: int = 0
+    documents: int = 0
+    passages: int = 0
+
+
+class ProgressFile:
+    """The file of one run; `identity` is all that decides which vectors it makes.
+
+    Held by a lock while it is open. Raises AlreadyRunning.
+    """
+
+    def __init__(self, folder: Path, identity: str) -> None:
+        digest = hashlib.blake2b(identity.encode(), digest_size=16).hexdigest()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / f"{digest}.json"
+        self._lock = os.open(folder / f"{digest}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock)
+            raise AlreadyRunning from None
+
+    def read(self) -> Progress:
+        """What the last run has left; nothing when it came to its end."""
+        try:
+            return Progress(**json.loads(self._path.read_text()))
+        except (OSError, ValueError, TypeError):
+            return Progress()  # none, or cut off by a full disk: from the start then
+
+    def write(self, progress: Progress) -> None:
+        unfinished = self._path.with_suffix(".unfinished")
+        with unfinished.open("w") as file:
+            json.dump(asdict(progress), file)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(self._path)
+
+    def remove(self) -> None:
+        """All is read: the next run begins anew."""
+        self._path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        os.close(self._lock)
