@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.kendra_text import (
+    BODY_TOKENS,
+    TITLE_TOKENS,
     choose_kendra_passages,
     split_kendra_passages,
     split_sentences,
     tokenise,
 )
+from pipelines.plan import Plan
 
 
 @pytest.mark.parametrize(
@@ -100,6 +106,13 @@ def sentences_of(count: int, words: int) -> str:
     return " ".join(" ".join(row).capitalize() + "." for row in rows)
 
 
+def sentences_of_lengths(*lengths: int) -> str:
+    """The same with sentences of these lengths."""
+    tokens = iter(numbered_words(sum(lengths)))
+    rows = ([next(tokens) for _ in range(length)] for length in lengths)
+    return " ".join(" ".join(row).capitalize() + "." for row in rows)
+
+
 def spans(text: str) -> list[tuple[int, int]]:
     """First and last word number of each passage; its words must be without a gap."""
     found = []
@@ -126,10 +139,35 @@ def spans(text: str) -> list[tuple[int, int]]:
         (sentences_of(16, 10), [(0, 99), (50, 129)]),
         (sentences_of(40, 10), [(start, start + 99) for start in range(0, 300, 50)]),
         (sentences_of(1, 52), [(0, 51)]),
+        # A sentence is cut at 35 words when more than 17 would be left: 53 are two, 52 are one.
+        (sentences_of_lengths(53, 50, 60), [(0, 102), (35, 137)]),
+        (sentences_of_lengths(52, 50, 60), [(0, 101), (52, 136)]),
+        # 50 words that are left over join the passage, 51 begin another one.
+        (sentences_of_lengths(*[10] * 10, 25, 25), [(0, 149)]),
+        (sentences_of_lengths(*[10] * 10, 17, 17, 17), [(0, 99), (50, 116)]),
+        # A passage of 99 words goes on.
+        (sentences_of_lengths(33, 33, 33, 35, 35, 35), [(0, 133), (66, 168)]),
+        # A neighbour of one sentence gives all of it to the bridge.
+        (sentences_of_lengths(52, 52, 52), [(0, 103), (52, 155)]),
         ("It is what it is. And so on!", []),
         ("", []),
     ],
-    ids=["60x10", "1x1000", "14x10", "16x10", "40x10", "1x52", "stop words", "empty"],
+    ids=[
+        "60x10",
+        "1x1000",
+        "14x10",
+        "16x10",
+        "40x10",
+        "1x52",
+        "53+",
+        "52+",
+        "50 left",
+        "51 left",
+        "99",
+        "one sentence",
+        "stop words",
+        "empty",
+    ],
 )
 def test_passages_are_the_plugins(text: str, expected: list[tuple[int, int]]) -> None:
     assert spans(text) == expected
@@ -167,12 +205,33 @@ def test_the_best_passage_comes_first_and_rarer_words_count_more() -> None:
     assert choose_kendra_passages(["aa", "cc"], passages, 3)[0] == 1
 
 
+def test_a_word_that_the_query_repeats_counts_each_time() -> None:
+    passages = [["aa", "xx"], ["bb", "xx"], ["cc", "xx"], ["dd", "xx"]]
+    assert choose_kendra_passages(["aa", "aa", "bb"], passages, 3)[:2] == [0, 1]
+    assert choose_kendra_passages(["aa", "bb", "bb"], passages, 3)[:2] == [1, 0]
+
+
+def test_a_words_share_of_its_passage_counts_not_how_often_it_is_there() -> None:
+    passages = [["hit", "hit", *["other"] * 18], ["hit", *["other"] * 3], ["other"], ["other"]]
+    assert choose_kendra_passages(["hit"], passages, 3)[:2] == [1, 0]
+
+
+def test_the_shipped_plan_has_the_plugins_numbers() -> None:
+    path = Path(__file__).parents[2] / "config" / "plans" / "kendra-intelligent-ranking.yaml"
+    plan = Plan.model_validate(yaml.safe_load(path.read_text()))
+    assert (plan.rescore_window, plan.group_by, len(plan.stages)) == (25, None, 1)
+    assert (plan.passages.method, plan.passages.per_document) == ("kendra", 3)
+    assert (plan.fusion.method, plan.scores) == ("replace", "model")
+    assert (TITLE_TOKENS, BODY_TOKENS) == (15, 200)
+
+
 @given(st.text())
 def test_any_text_can_be_tokenised_and_cut(text: str) -> None:
     cleaned = text.encode("utf-8", "replace").decode()
     for token in tokenise(cleaned):
         assert 0 < len(token) <= 25
-        assert " " not in token
+        # A blank with an accent on it is a word by ICU's rules.
+        assert " " not in token[1:]
     assert len(split_kendra_passages(cleaned)) <= 10
 
 

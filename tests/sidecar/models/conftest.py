@@ -12,8 +12,9 @@ from sidecar.config import Model
 from sidecar.metrics import Metrics
 from sidecar.models.loading import load_models
 from sidecar.models.scorers import Models
+from tests.tiny_cross_encoder import build_cross_encoder
 
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "red", "apple", "tree", "shoes", "##s"]
+WORDS = ["red", "apple", "tree", "shoes", "##s"]
 
 
 @pytest.fixture
@@ -54,26 +55,9 @@ def english() -> list[str]:
 
 @pytest.fixture(scope="session")
 def tiny_cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    """A cross-encoder of two small layers with random weights: it runs for real, and ranks
-    nothing."""
-    import torch
-    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
-
+    """A cross-encoder with random weights: it runs for real, and ranks nothing."""
     folder = tmp_path_factory.mktemp("tiny-cross-encoder")
-    (folder / "vocab.txt").write_text("\n".join(WORDS))
-    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
-    with torch.random.fork_rng():
-        torch.manual_seed(7)
-        config = BertConfig(
-            vocab_size=len(WORDS),
-            hidden_size=32,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            intermediate_size=64,
-            max_position_embeddings=64,
-            num_labels=1,
-        )
-        BertForSequenceClassification(config).save_pretrained(folder)
+    build_cross_encoder(folder, WORDS)
     return Model(kind="cross-encoder", source=str(folder))
 
 
