@@ -81,19 +81,21 @@ class _Lane:
     searches: int = 0
     """How many wait for an answer: their jobs are in line, in hand, or just done."""
 
-    chunk_seconds: float = 0.0
-    """What a chunk took, a moving average; 0 until the first one."""
-
     text_seconds: float = 0.0
-    """The same for one text of a chunk."""
+    """What one text of a chunk took, a moving average; 0 until the first chunk."""
 
     not_before: float = 0.0
     """When the next chunk may be read, in seconds of the monotonic clock."""
 
-    def chunk_texts(self) -> int:
-        """The texts of a chunk that does not take much longer than it should."""
+    def chunk_texts(self, seconds_left: float) -> int:
+        """The texts of a new job's chunks.
+
+        A chunk does not take much longer than it should; and where many searches wait, it is so
+        small that each of them gets one before its deadline.
+        """
+        most = min(_CHUNK_SECONDS, seconds_left / (len(self.jobs) + 2))
         size = CHUNK_TEXTS
-        while size > 1 and size * self.text_seconds > _CHUNK_SECONDS:
+        while size > 1 and size * self.text_seconds > most:
             size //= 2
         return size
 
@@ -145,7 +147,7 @@ class Schedule:
         job: _Job[Value] = _Job(
             read=read,
             texts=texts,
-            chunks=deque(cut_chunks(texts, self._lanes[lane].chunk_texts())),
+            chunks=deque(cut_chunks(texts, self._chunk_texts(lane, deadline))),
             deadline=deadline,
             values=[None] * len(texts),
             done=done,
@@ -198,6 +200,11 @@ class Schedule:
             self._finish(job, ModelFailed(f"model {self._model!r} is closing"))
         self._thread.join()
 
+    def _chunk_texts(self, lane: LaneName, deadline: float | None) -> int:
+        left = _CHUNK_SECONDS * QUEUE_JOBS if deadline is None else deadline - time.monotonic()
+        with self._changed:
+            return self._lanes[lane].chunk_texts(left)
+
     def _enter(self, job: _Job[Any], lane: LaneName) -> None:
         now = time.monotonic()
         with self._changed:
@@ -218,7 +225,11 @@ class Schedule:
     def _wait(self, now: float, lane: LaneName) -> float:
         """Seconds until a new job's first chunk: the chunk in hand and one of each job ahead."""
         ahead = ("queries", "passages") if lane == "passages" else ("queries",)
-        line = sum(len(self._lanes[name].jobs) * self._lanes[name].chunk_seconds for name in ahead)
+        line = sum(
+            len(job.chunks[0]) * self._lanes[name].text_seconds
+            for name in ahead
+            for job in self._lanes[name].jobs
+        )
         return line + max(0.0, self._free_at - now)
 
     def _leave(self, job: _Job[Any], lane: LaneName) -> None:
@@ -243,8 +254,9 @@ class Schedule:
                         pause = max(0.0, lane.not_before - now)
                         if pause:
                             break
-                        self._free_at = now + lane.chunk_seconds
-                        return lane, lane.jobs.popleft()
+                        job = lane.jobs.popleft()
+                        self._free_at = now + len(job.chunks[0]) * lane.text_seconds
+                        return lane, job
                 self._free_at = 0.0
                 self._changed.wait(pause)
         return None
@@ -268,8 +280,7 @@ class Schedule:
         self._seconds.observe(seconds)
         self._texts.inc(len(chunk))
         with self._changed:
-            share = _NEWEST_SHARE if lane.chunk_seconds else 1.0
-            lane.chunk_seconds += share * (seconds - lane.chunk_seconds)
+            share = _NEWEST_SHARE if lane.text_seconds else 1.0
             lane.text_seconds += share * (seconds / len(chunk) - lane.text_seconds)
             if job.done is None:
                 lane.not_before = time.monotonic() + seconds
