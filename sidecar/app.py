@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +32,8 @@ from sidecar.relay.upstream_pool import UpstreamPool
 from sidecar.rerank.usage import UsageFileError
 from sidecar.split_documents import SplitDocuments
 from sidecar.web.health import Readiness
+
+_log = logging.getLogger(__name__)
 
 
 class StartError(Exception):
@@ -66,6 +70,7 @@ class Application:
         self._folder = folder
         self._models = models
         self._on_rescored = on_rescored
+        self._stopping = threading.Event()
         main = config.main
         try:
             self._upstream_tls = build_upstream_context(main.upstream, folder)
@@ -146,8 +151,10 @@ class Application:
         except BadKendraIndexes as error:
             raise StartError(str(error)) from None
 
-    async def load_models(self) -> None:
+    async def load_models(self, report: Callable[[str], None] = _log.info) -> None:
         """Load and warm the models in a thread; from then on searches are rescored.
+
+        `report` is told the steps of preparing a model, in that thread.
 
         Raises ModelLoadError when one cannot be used.
         """
@@ -160,10 +167,13 @@ class Application:
                 self.metrics,
                 cache=self._folder / main.cache if main.cache else None,
                 passage_store_mb=main.passage_store_mb,
+                report=report,
+                stopping=self._stopping,
             )
 
     async def stop(self, grace_s: float) -> None:
         """Let requests in flight finish for `grace_s` seconds, then close everything."""
+        self._stopping.set()
         await self._listener.stop(grace_s)
         if self._plugin_settings_front is not None:
             await self._plugin_settings_front.stop()

@@ -108,7 +108,7 @@ def _look(config: Config, config_path: Path) -> list[ModelFiles]:
 
 
 def _cache(config: Config, config_path: Path) -> Path | None:
-    return config_path.parent / config.main.cache if config.main.cache else None
+    return (config_path.parent / config.main.cache).resolve() if config.main.cache else None
 
 
 def _as_object(one: ModelFiles) -> dict[str, Any]:

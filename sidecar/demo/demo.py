@@ -65,7 +65,7 @@ async def run_demo(
             cleanup.push_async_callback(delete_index, url)
         await _load(console, url, collection)
         console.print("Loading the model ...")
-        await app.load_models()
+        await app.load_models(lambda step: console.print(f"  {step}"))
         await _evaluate(console, url, str(app.proxy_address), collection, config.plans[_PLAN])
         if opensearch_url is None:
             console.print(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from threading import Event
 from urllib.parse import quote
 
 from sidecar.config import Model
@@ -32,6 +34,8 @@ _MEBIBYTE = 2**20
 # The first texts a model reads take far longer than any later ones; no search should pay that.
 _WARM_UP = ("the quick brown fox jumps over the lazy dog",) * CHUNK_TEXTS
 
+_LoadPrepared = Callable[[Path], GraphBiEncoder | GraphCrossEncoder]
+
 _log = logging.getLogger(__name__)
 
 
@@ -53,13 +57,14 @@ def load_models(
     passage_store_mb: int = 256,
     owns_cache: bool = True,
     report: Callable[[str], None] = _log.info,
+    stopping: Event | None = None,
 ) -> Models:
     """Load every model and let it read a few texts. Blocks for seconds; start no search before.
 
     A model that has to be prepared and is not is prepared now, which takes far longer; `report`
-    is told each step of it. `base_dir` is the folder of the configuration file. Bi-encoders share
-    `passage_store_mb` (MiB) in equal parts, and keep their vectors in `cache` when there is one.
-    `owns_cache=False` only adds to what is there.
+    is told each step, and it is given up once `stopping` is set. `base_dir` is the folder of the
+    configuration file. Bi-encoders share `passage_store_mb` (MiB) in equal parts, and keep their
+    vectors in `cache` when there is one. `owns_cache=False` only adds to what is there.
 
     Raises ModelLoadError for the first model that cannot be used; none stays open then.
     """
@@ -69,8 +74,9 @@ def load_models(
     try:
         for name, model in models.items():
             started = time.monotonic()
+            prepared = functools.partial(_load_prepared, name, model, cache, report, stopping)
             loaded[name] = _load(
-                name, model, base_dir, metrics, cache, store_bytes, owns_cache, report
+                name, model, base_dir, metrics, cache, store_bytes, owns_cache, prepared
             )
             _log.info("model %s is ready after %.1f s", name, time.monotonic() - started)
     except Exception as error:
@@ -87,16 +93,13 @@ def _load(
     cache: Path | None,
     store_bytes: int,
     owner: bool,
-    report: Callable[[str], None],
+    prepared: _LoadPrepared,
 ) -> TextScorer:
-    def tell(step: str) -> None:
-        report(f"model {name} is prepared, once: {step}")
-
     if model.kind == "cross-encoder":
-        pairs = _load_cross_encoder(model, base_dir, cache, tell)
+        pairs = _load_cross_encoder(model, base_dir, prepared)
         pairs.score_pairs(_WARM_UP[0], _WARM_UP)
         return CrossEncoderScorer(name, pairs, metrics)
-    backend = _load_bi_encoder(model, base_dir, cache, tell)
+    backend = _load_bi_encoder(model, base_dir, prepared)
     backend.embed_passages(_WARM_UP)
     backend.embed_queries(_WARM_UP[:1])
     store = PassageStore(backend.dimensions, store_bytes, tell_fresh=cache is not None)
@@ -110,9 +113,7 @@ def _load(
     return BiEncoderScorer(name, backend, store, metrics, keeper)
 
 
-def _load_bi_encoder(
-    model: Model, base_dir: Path, cache: Path | None, report: Callable[[str], None]
-) -> BiEncoderBackend:
+def _load_bi_encoder(model: Model, base_dir: Path, prepared: _LoadPrepared) -> BiEncoderBackend:
     if model.backend == "fake":
         return FakeBiEncoder()
     folder = find_weights(model, base_dir)
@@ -120,29 +121,37 @@ def _load_bi_encoder(
         settings = f"{content_digest(folder)} max_tokens={model.max_tokens}"
         identity = hashlib.blake2b(settings.encode(), digest_size=16).hexdigest()
         return SentenceTransformersBiEncoder(folder, identity, model.max_tokens)
-    backend = _load_prepared(model, folder, cache, report)
+    backend = prepared(folder)
     assert isinstance(backend, GraphBiEncoder)
     return backend
 
 
 def _load_cross_encoder(
-    model: Model, base_dir: Path, cache: Path | None, report: Callable[[str], None]
+    model: Model, base_dir: Path, prepared: _LoadPrepared
 ) -> CrossEncoderBackend:
     if model.backend == "fake":
         return FakeCrossEncoder()
     folder = find_weights(model, base_dir)
     if model.backend == "sentence-transformers":
         return SentenceTransformersCrossEncoder(folder, model.max_tokens)
-    backend = _load_prepared(model, folder, cache, report)
+    backend = prepared(folder)
     assert isinstance(backend, GraphCrossEncoder)
     return backend
 
 
 def _load_prepared(
-    model: Model, source: Path, cache: Path | None, report: Callable[[str], None]
+    name: str,
+    model: Model,
+    cache: Path | None,
+    report: Callable[[str], None],
+    stopping: Event | None,
+    source: Path,
 ) -> GraphBiEncoder | GraphCrossEncoder:
+    def tell(step: str) -> None:
+        report(f"model {name} is prepared, once: {step}")
+
     key = prepared_key(model, source)
-    folder = prepare_model(model, source, key, cache, report)
+    folder = prepare_model(model, source, key, cache, tell, stopping)
     return load_prepared(folder, read_manifest(folder), key, model.threads)
 
 

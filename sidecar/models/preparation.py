@@ -8,11 +8,13 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event, Thread
 
 from sidecar.config import Model
 from sidecar.models.prepared import find_prepared
 
 _LAST_WORDS = 300
+_LOOK_SECONDS = 0.2
 
 
 def prepare_model(
@@ -21,12 +23,13 @@ def prepare_model(
     key: str,
     cache: Path | None,
     report: Callable[[str], None],
+    stopping: Event | None = None,
 ) -> Path:
     """The prepared folder of a model; making it takes from seconds to minutes and a gigabyte.
 
     `source`: the folder of its weights. `cache`: where to look first and to put it; the default
-    cache when None. `report` is told each step. Raises ValueError with what to do when the model
-    cannot be prepared.
+    cache when None. `report` is told each step. Once `stopping` is set the work is given up.
+    Raises ValueError with what to do when the model cannot be prepared.
     """
     if folder := find_prepared(key, cache):
         return folder
@@ -46,6 +49,8 @@ def prepare_model(
     ):
         assert worker.stdin is not None
         assert worker.stdout is not None
+        if stopping is not None:
+            Thread(target=_end_when_stopping, args=(worker, stopping), daemon=True).start()
         try:
             worker.stdin.write(json.dumps(order) + "\n")
             worker.stdin.flush()  # and left open: the worker ends when it is closed
@@ -63,3 +68,10 @@ def prepare_model(
             words = " ".join(noise.read().split())[-_LAST_WORDS:]
             raise ValueError(f"preparing ended early, status {worker.wait()}: {words}")
     return folder
+
+
+def _end_when_stopping(worker: subprocess.Popen[str], stopping: Event) -> None:
+    while worker.poll() is None:
+        if stopping.wait(_LOOK_SECONDS):
+            worker.terminate()
+            return

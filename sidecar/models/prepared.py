@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -27,6 +28,7 @@ from sidecar.models.sources import content_digest
 # To be raised with anything that prepares a model differently.
 _FORMAT = 1
 _MANIFEST = "manifest.json"
+_ABANDONED_SECONDS = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,9 @@ def new_prepared(key: str, cache: Path | None) -> Iterator[Path]:
     """
     root = (cache or default_cache()) / "prepared"
     root.mkdir(parents=True, exist_ok=True)
+    for path in root.glob(".*-*"):  # of processes that were killed
+        if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
+            shutil.rmtree(path, ignore_errors=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{key}-", dir=root))
     try:
         yield unfinished

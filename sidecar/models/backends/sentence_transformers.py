@@ -6,6 +6,7 @@ Code that a model brings along is never run. A CUDA device is used when torch se
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -118,7 +119,7 @@ def _limit_tokens(model: Any, max_tokens: int | None) -> int | None:
     limit = model.max_seq_length
     if max_tokens is not None and (limit is None or max_tokens < limit):
         model.max_seq_length = limit = max_tokens
-    return None if limit is None else int(limit)
+    return int(limit) if limit is not None and math.isfinite(limit) else None
 
 
 @contextmanager

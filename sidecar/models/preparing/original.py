@@ -46,7 +46,7 @@ class OriginalModel:
         self.kind = kind
         self._check()
         tokenizer = self.model.tokenizer
-        self.max_tokens = int(min(self.model.max_seq_length or _MAX_TOKENS, 32_768))
+        self.max_tokens = int(self.model.max_seq_length or _MAX_TOKENS)
         self.pad_id = int(tokenizer.pad_token_id or 0)
         names = set(self.model.preprocess([("a", "b")] if kind == "cross-encoder" else ["a"]))
         self.reads_types = kind == "cross-encoder" and "token_type_ids" in names

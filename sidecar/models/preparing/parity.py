@@ -43,7 +43,7 @@ def compare(original: FloatArray, prepared: FloatArray) -> Parity:
     """Two arrays of scores, each of shape (queries, passages), by the orders they make."""
     queries, passages = original.shape
     places = _places(original), _places(prepared)
-    spearman = np.array([np.corrcoef(*rows)[0, 1] for rows in zip(*places, strict=True)])
+    spearman = np.array([_correlation(*rows) for rows in zip(*places, strict=True)])
     best = [np.argsort(-scores, axis=1, kind="stable")[:, :10] for scores in (original, prepared)]
     kept = [len(set(one) & set(other)) / len(one) for one, other in zip(*best, strict=True)]
     return Parity(
@@ -68,6 +68,13 @@ def describe(parity: Parity) -> str:
         f"{parity.top_10:.0%} of the ten best kept ({parity.queries} queries x {parity.passages} "
         "passages)"
     )
+
+
+def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Pearson's, and 0 where one side tells nothing apart."""
+    one, other = one - one.mean(), other - other.mean()
+    lengths = float(np.linalg.norm(one) * np.linalg.norm(other))
+    return float(one @ other) / lengths if lengths else 0.0
 
 
 def _places(scores: FloatArray) -> NDArray[np.float64]:

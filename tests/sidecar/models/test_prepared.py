@@ -1,5 +1,7 @@
 """Prepared folders: whole or not there, under a key of what decides them."""
 
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,6 +58,20 @@ def test_an_error_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         fail()
     assert list((tmp_path / "prepared").iterdir()) == []
+
+
+def test_what_a_killed_process_left_goes_after_a_day(tmp_path: Path) -> None:
+    fill(tmp_path, "other")
+    for name, age in ((".k-old", 90_000), (".k-new", 60)):
+        (tmp_path / "prepared" / name).mkdir()
+        then = time.time() - age
+        os.utime(tmp_path / "prepared" / name, (then, then))
+    fill(tmp_path)
+    assert sorted(path.name for path in (tmp_path / "prepared").iterdir()) == [
+        ".k-new",
+        "k",
+        "other",
+    ]
 
 
 def test_of_two_at_once_the_first_stays(tmp_path: Path) -> None:

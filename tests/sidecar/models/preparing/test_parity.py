@@ -33,6 +33,10 @@ def test_equal_scores_share_a_rank() -> None:
     assert compare(ties, apart).spearman_mean == pytest.approx(0.94868, abs=1e-5)
 
 
+def test_a_model_that_tells_nothing_apart_does_not_pass() -> None:
+    assert compare(SCORES, np.zeros_like(SCORES)).spearman_mean == 0.0
+
+
 def test_the_worst_query_is_told() -> None:
     drifted = SCORES.copy()
     drifted[1] = -drifted[1]
