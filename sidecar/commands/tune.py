@@ -81,7 +81,7 @@ def tune(
     folds: int,
     as_json: bool,
 ) -> None:
-    """Fit a plan's window, stages and fusion weight to judged queries.
+    """Fit a plan's window, stages and fusion to judged queries.
 
     The gain is measured on queries that had no part in the choice. Where it is not above zero
     for certain, the plan is written with `enabled: false`, the reason is told, and the exit

@@ -91,16 +91,17 @@ async def order_by_plans(
     cannot rescore these hits leaves their order. Raises the RescoreError of a model that fails.
     """
     remembering = RememberingScorer(scorer)
-    prepared: dict[int, Prepared | None] = {}
+    prepared: dict[tuple[int, bool], Prepared | None] = {}
     orders = []
     for plan in plans:
-        size = plan.rescore_window
-        if size not in prepared:
+        # Of the fusion's settings this one alone says what has to be prepared.
+        key = plan.rescore_window, plan.fusion.lexical > 0
+        if key not in prepared:
             try:
-                prepared[size] = prepare(plan, window.query_text, window.read.window(size))
+                prepared[key] = prepare(plan, window.query_text, window.read.window(key[0]))
             except (NoText, BadScores):
-                prepared[size] = None
-        orders.append(await _order(window, plan, prepared[size], remembering))
+                prepared[key] = None
+        orders.append(await _order(window, plan, prepared[key], remembering))
     return orders
 
 

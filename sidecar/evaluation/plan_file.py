@@ -35,9 +35,14 @@ def write_plan(
     if len(chosen.stages) != len(before.stages):
         data["stages"] = data["stages"][: len(chosen.stages)]
         was["stages"] = ", ".join(stage.model for stage in before.stages)
-    if chosen.fusion.weight != before.fusion.weight:
-        data["fusion"] = {**data.get("fusion", {}), "weight": chosen.fusion.weight}
-        was["fusion"] = f"weight {before.fusion.weight:g}"
+    fitted = {
+        name: value
+        for name, value in chosen.fusion.model_dump().items()
+        if value != getattr(before.fusion, name)
+    }
+    if fitted:
+        data["fusion"] = {**data.get("fusion", {}), **fitted}
+        was["fusion"] = ", ".join(f"{name} {getattr(before.fusion, name):g}" for name in fitted)
     lines = [f"# {line}" for remark in remarks for line in textwrap.wrap(remark, 78)]
     for key in _in_order(data):
         if key in was:

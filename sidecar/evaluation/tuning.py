@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from math import log, sqrt
 from statistics import fmean, stdev
 
@@ -27,6 +28,8 @@ _WEIGHTS: Mapping[str, tuple[float, ...]] = {
     "rrf": (0.25, 0.5, 1.0, 2.0, 4.0),
     "replace": (),
 }
+_LEXICAL = (0.0, 0.3)
+_SHORT = (1, 6)
 _SEED = 20_240_229
 
 
@@ -45,34 +48,44 @@ class Variant:
 def variants_of(base: Plan) -> list[Variant]:
     """The base plan first, then every other that is tried, the nearest to it first."""
     windows = sorted({base.rescore_window, *_WINDOWS})
-    weights = sorted({base.fusion.weight, *_WEIGHTS[base.fusion.method]})
-    variants = []
-    for window in windows:
-        for count in range(1, len(base.stages) + 1):
-            for weight in weights:
-                plan = base.model_copy(
-                    update={
-                        "rescore_window": window,
-                        "stages": base.stages[:count],
-                        "fusion": Fusion.model_validate(
-                            {**base.fusion.model_dump(), "weight": weight}
-                        ),
-                    }
-                )
-                variants.append(Variant(plan, *_distance(plan, base)))
+    plans = [
+        base.model_copy(
+            update={"rescore_window": window, "stages": base.stages[:count], "fusion": fusion}
+        )
+        for window, count, fusion in product(
+            windows, range(1, len(base.stages) + 1), _fusions(base.fusion)
+        )
+    ]
+    variants = [Variant(plan, *_distance(plan, base)) for plan in plans]
     return sorted(variants, key=lambda variant: (variant.changes, variant.steps))
+
+
+def _fusions(base: Fusion) -> list[Fusion]:
+    """The base's method with other settings of its own."""
+    weights = sorted({base.weight, *_WEIGHTS[base.method]})
+    if base.method != "relative":
+        return [base.model_copy(update={"weight": weight}) for weight in weights]
+    return [
+        base.model_copy(update={"weight": weight, "lexical": lexical, "short_query_words": short})
+        for weight, lexical, short in product(
+            weights, sorted({base.lexical, *_LEXICAL}), sorted({base.short_query_words, *_SHORT})
+        )
+    ]
 
 
 def _distance(plan: Plan, base: Plan) -> tuple[int, float]:
     """How many settings differ, and by how much: each ratio counts by its logarithm."""
+    own, its = plan.fusion, base.fusion
     pairs = (
         (plan.rescore_window, base.rescore_window),
         (len(plan.stages), len(base.stages)),
-        (plan.fusion.weight, base.fusion.weight),
+        (own.weight, its.weight),
+        (own.lexical, its.lexical),
+        (own.short_query_words, its.short_query_words),
     )
-    # A weight may be 0; a tenth stands in for it.
-    steps = [abs(log(max(own, 0.1) / max(its, 0.1))) for own, its in pairs]
-    return sum(own != its for own, its in pairs), sum(steps)
+    # Weight and share may be 0; a tenth stands in for it.
+    steps = [abs(log(max(one, 0.1) / max(other, 0.1))) for one, other in pairs]
+    return sum(one != other for one, other in pairs), sum(steps)
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,14 +56,18 @@ def settings_of(plan: Plan) -> dict[str, Any]:
     return {
         "rescore_window": plan.rescore_window,
         "stages": [stage.model for stage in plan.stages],
-        "fusion": {"method": plan.fusion.method, "weight": plan.fusion.weight},
+        "fusion": plan.fusion.model_dump(),
     }
 
 
 def in_words(plan: Plan) -> str:
     """The same for people."""
     models = "+".join(stage.model for stage in plan.stages)
-    return f"window {plan.rescore_window}, {models}, weight {plan.fusion.weight:g}"
+    text = f"window {plan.rescore_window}, {models}, weight {plan.fusion.weight:g}"
+    if plan.fusion.method == "relative":
+        text += f", lexical {plan.fusion.lexical:g}"
+        text += f", short_query_words {plan.fusion.short_query_words}"
+    return text
 
 
 def remarks_of(tuned: Tuned, index: str, base_name: str) -> list[str]:

@@ -62,6 +62,16 @@ async def test_each_plan_has_its_order_and_each_text_is_read_once() -> None:
     assert sorted(scorer.read) == sorted(BODIES)
 
 
+async def test_words_are_weighed_whatever_plan_comes_first() -> None:
+    bodies = ["one", "two", "red apple", "three"]
+    window = Window("red apple", read_hits(response(bodies)))
+    without = PLAN.model_copy(update={"fusion": Fusion(weight=0)})
+    with_words = PLAN.model_copy(update={"fusion": Fusion(weight=0, lexical=1.0)})
+    both = await order_by_plans(window, [without, with_words], Counting())
+    assert both == [("0", "1", "2", "3"), ("2", "0", "1", "3")]
+    assert await order_by_plans(window, [with_words, without], Counting()) == both[::-1]
+
+
 async def test_hits_without_text_keep_their_order() -> None:
     window = Window("apple", read_hits(response(["", ""])))
     assert await order_by_plans(window, [PLAN], Counting()) == [("0", "1")]

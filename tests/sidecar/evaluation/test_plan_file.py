@@ -25,7 +25,7 @@ def test_only_what_was_tuned_differs_and_says_what_it_was(tmp_path: Path) -> Non
         update={
             "rescore_window": 100,
             "stages": before.stages[:1],
-            "fusion": Fusion(weight=3),
+            "fusion": Fusion(weight=3, lexical=0.3),
             "enabled": False,
         }
     )
@@ -47,8 +47,8 @@ document: {title: title, body: [body, more]}
 # The base plan has first, second.
 stages:
   - {model: first}
-# The base plan has weight 5.
-fusion: {weight: 3.0}
+# The base plan has weight 5, lexical 0.
+fusion: {weight: 3.0, lexical: 0.3}
 """
     )
     assert Plan.model_validate(yaml.safe_load(text)) == chosen.model_copy(

@@ -26,9 +26,18 @@ def test_the_base_plan_comes_first_and_its_neighbours_next() -> None:
     assert variants[1].plan == BASE.model_copy(
         update={"fusion": Fusion(weight=6, method="relative")}
     )
-    settings = {(v.plan.rescore_window, len(v.plan.stages), v.plan.fusion.weight) for v in variants}
-    assert len(settings) == len(variants) == 4 * 2 * 8
-    assert {window for window, _, _ in settings} == {25, 40, 50, 100}
+    settings = {
+        (
+            v.plan.rescore_window,
+            len(v.plan.stages),
+            v.plan.fusion.weight,
+            v.plan.fusion.lexical,
+            v.plan.fusion.short_query_words,
+        )
+        for v in variants
+    }
+    assert len(settings) == len(variants) == 4 * 2 * 8 * 2 * 2
+    assert {window for window, *_ in settings} == {25, 40, 50, 100}
 
 
 def test_a_share_stays_a_share_and_replaced_scores_have_no_weight_to_fit() -> None:
@@ -38,6 +47,13 @@ def test_a_share_stays_a_share_and_replaced_scores_have_no_weight_to_fit() -> No
     }
     replace = BASE.model_copy(update={"fusion": Fusion(method="replace")})
     assert {v.plan.fusion.weight for v in variants_of(replace)} == {5.0}
+
+
+def test_every_variant_is_a_plan_that_can_be_written() -> None:
+    for method in ("relative", "weighted", "rrf", "replace"):
+        base = BASE.model_copy(update={"fusion": Fusion(method=method, weight=0.7)})
+        for variant in variants_of(base):
+            assert Plan.model_validate(variant.plan.model_dump()) == variant.plan
 
 
 def test_a_variant_has_to_be_better_by_more_than_chance() -> None:
