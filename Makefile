@@ -3,6 +3,7 @@
 #   make demo ARGS=--once     try the product
 #   make test                 all tests (real OpenSearch nodes want Java and Maven)
 #   make check                format, lint, types
+#   make quality              measure the order on judged collections, DATA=FOLDER
 #   make install              only the environment, .venv
 #
 # CPU-only torch (200 MB instead of several GB of CUDA libraries on Linux):
@@ -15,7 +16,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test check format lock
+.PHONY: install demo test check format lock quality
 
 install: $(STAMP)
 
@@ -41,6 +42,11 @@ check: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# Measures the order on judged collections (DATA=FOLDER), and writes docs/quality.md.
+DATA ?= ../shared/data
+quality: $(STAMP)
+	$(BIN)/python benchmarks/quality.py --data $(DATA) $(ARGS)
 
 # Renews constraints.txt from what a fresh environment resolves today.
 lock:

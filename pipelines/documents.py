@@ -13,12 +13,25 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """The text of a field that is read apart, and the weight of its scores.
+
+    `titled`: it is of the body, so the title stands before its passages.
+    """
+
+    text: str
+    weight: float
+    titled: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """What a hit says once the plan's fields are picked; title and body may be empty.
 
     They are as they stand in the source: cleaning them is a part of cutting them into passages.
 
     `group_value` is the value of the plan's `group_by` field as text, None where there is none.
+    `apart` has the fields with a weight of their own, which are not in `body`.
     """
 
     position: int
@@ -26,6 +39,7 @@ class Document:
     body: str
     original_score: float
     group_value: str | None
+    apart: tuple[Part, ...] = ()
 
 
 def read_documents(hits: Sequence[Hit], plan: Plan) -> list[Document]:
@@ -35,13 +49,22 @@ def read_documents(hits: Sequence[Hit], plan: Plan) -> list[Document]:
     OpenSearch itself reads such a source. Lists and whole objects give all their values in order,
     joined by blanks; null and missing fields give nothing.
     """
+    title, body = plan.document.title, plan.document.body
+    together = tuple(field for field in body if field.weight is None)
+    apart = [(field, field.weight, False) for field in title if field.weight is not None]
+    apart += [(field, field.weight, True) for field in body if field.weight is not None]
     return [
         Document(
             hit.position,
-            _join_fields(hit.source, plan.document.title),
-            _join_fields(hit.source, plan.document.body),
+            _join_fields(hit.source, title),
+            _join_fields(hit.source, together),
             hit.original_score,
             (join_values(hit.source, (plan.group_by,)) or None) if plan.group_by else None,
+            tuple(
+                Part(text, weight, titled)
+                for field, weight, titled in apart
+                if (text := _join_fields(hit.source, (field,)))
+            ),
         )
         for hit in hits
     ]

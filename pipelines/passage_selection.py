@@ -17,14 +17,15 @@ def select_passages(
     scores: Sequence[float],
     settings: Passages,
 ) -> list[Passage]:
-    """Keep at most `settings.per_document` passages of each group, the best ones first.
+    """Keep at most `settings.per_document` passages of each group, and of each field of it that is
+    read apart, the best ones first.
 
     `passages` is as `split_passages` returns it, `scores` has the BM25 of each one's body; ties,
     and a query that shares no word, go to the earlier passage. A group that has no more passages
     than are kept stays as it is. Method `kendra` always chooses by the plugin's own rules, within
     each group.
     """
-    groups = [list(group) for _, group in groupby(passages, key=attrgetter("group"))]
+    groups = [list(group) for _, group in groupby(passages, key=attrgetter("group", "part"))]
     count = settings.per_document
     if settings.method == "kendra":
         tokens = tokenise(query_text)

@@ -30,6 +30,8 @@ class Passage:
     `group` is the group's index, `number` counts a group's passages from 0 in reading order.
     `text` is what a model reads; `body` is the same without the title, and empty for a document
     that has a title only. `words` are the body's, `title_words` those of the document's title.
+    `part` is 0 for the text that is read together, and counts the fields that are read apart from
+    1; their passages carry the field's `weight`.
     """
 
     group: int
@@ -38,6 +40,8 @@ class Passage:
     body: str
     words: Words = field(compare=False, repr=False)
     title_words: Words = field(compare=False, repr=False)
+    part: int = 0
+    weight: float = 1.0
 
 
 class SplitText(NamedTuple):
@@ -47,6 +51,8 @@ class SplitText(NamedTuple):
     body: str
     words: Words
     title_words: Words
+    part: int
+    weight: float
 
 
 SplitDocument = tuple[SplitText, ...]
@@ -64,11 +70,19 @@ def split_document(document: Document, settings: Passages) -> SplitDocument:
     """
     split = _split_kendra if settings.method == "kendra" else _split_sentences
     # First text wins: a dict keeps the order of first insertion.
-    texts: dict[str, str] = {}
-    for text, body in split(document, settings):
-        texts.setdefault(text, body)
-    title = read_words(document.title[:_TITLE_CHARACTERS])
-    return tuple(SplitText(text, body, read_words(body), title) for text, body in texts.items())
+    texts: dict[str, tuple[str, int, float]] = {}
+    for text, body in split(document.title, document.body, settings):
+        texts.setdefault(text, (body, 0, 1.0))
+    for number, part in enumerate(document.apart, start=1):
+        title, body = (document.title, part.text) if part.titled else (part.text, "")
+        for text, piece in split(title, body, settings):
+            # A title that is all there is to read keeps its place, and has its own weight.
+            texts[text] = (piece, number, part.weight)
+    words = read_words(document.title[:_TITLE_CHARACTERS])
+    return tuple(
+        SplitText(text, body, read_words(body), words, part, weight)
+        for text, (body, part, weight) in texts.items()
+    )
 
 
 def split_passages(
@@ -90,9 +104,9 @@ def split_passages(
     return passages
 
 
-def _split_sentences(document: Document, settings: Passages) -> list[tuple[str, str]]:
-    title = "".join(_words(clean_text(document.title))[:_TITLE_WORDS]).rstrip()
-    bodies = split_body(clean_text(document.body), settings.tokens, settings.overlap)
+def _split_sentences(title: str, body: str, settings: Passages) -> list[tuple[str, str]]:
+    title = "".join(_words(clean_text(title))[:_TITLE_WORDS]).rstrip()
+    bodies = split_body(clean_text(body), settings.tokens, settings.overlap)
     if not bodies:
         return [(title, "")] if title else []
     if not title:
@@ -158,10 +172,10 @@ def _words(text: str) -> list[str]:
     return words
 
 
-def _split_kendra(document: Document, _settings: Passages) -> list[tuple[str, str]]:
+def _split_kendra(title: str, body: str, _settings: Passages) -> list[tuple[str, str]]:
     # Line breaks end a sentence for the plugin, so its method gets the text as it is.
-    title = tokenise(replace_surrogates(document.title))[:TITLE_TOKENS]
+    before = tokenise(replace_surrogates(title))[:TITLE_TOKENS]
     return [
-        (" ".join(title + tokens[:BODY_TOKENS]), " ".join(tokens))
-        for tokens in split_kendra_passages(replace_surrogates(document.body))
+        (" ".join(before + tokens[:BODY_TOKENS]), " ".join(tokens))
+        for tokens in split_kendra_passages(replace_surrogates(body))
     ]

@@ -53,6 +53,11 @@ class DocumentField(Strict):
     label: str | None = Field(default=None, min_length=1)
     """Written before the value, as in `Director: ...`, so that the model knows what it reads."""
 
+    weight: float | None = Field(default=None, gt=0, le=100, allow_inf_nan=False)
+    """The field is read apart, as passages of its own, whose model scores are multiplied by this
+    (negative ones divided); a title stays before the other passages too. Left out: the field is
+    read together with the others."""
+
 
 def _fields(value: object) -> object:
     many = _one_or_many(value)
@@ -69,7 +74,7 @@ Fields = Annotated[tuple[DocumentField, ...], BeforeValidator(_fields)]
 class DocumentFields(Strict):
     title: Fields = ()
     """Field or fields of `_source` that make the title: a name, a list of names, or entries with
-    `field` and `label`."""
+    `field`, `label` and `weight`."""
 
     body: Fields = ()
     """Field or fields of `_source` that make the body, joined in this order."""

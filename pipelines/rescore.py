@@ -21,7 +21,7 @@ from pipelines.lexical import Evidence, count_words, weigh_evidence
 from pipelines.passage_selection import select_passages
 from pipelines.passages import Passage, Splitter, split_document, split_passages
 from pipelines.plan import Plan
-from pipelines.scoring import Scorer, group_scores
+from pipelines.scoring import Scorer, group_scores, weigh
 from pipelines.words import read_words
 
 
@@ -177,8 +177,9 @@ def _best_passages(
     for passage, score in zip(passages, answer, strict=True):
         if score is not None and passage.group in groups:
             known = best.get(passage.group)
-            if known is None or score > known[0]:
-                best[passage.group] = (score, passage.text)
+            weighed = weigh(passage, score)
+            if known is None or weighed > known[0]:
+                best[passage.group] = (weighed, passage.text)
     return {group: text for group, (_, text) in best.items()}
 
 

@@ -40,9 +40,9 @@ def group_scores(
 
     `max`, `mean` and `mean_of_best` (the mean of the `best` highest) are over the group's
     passages; `first` is the score of its earliest passage in reading order (in the field: MaxP,
-    MeanP, KMaxAvg, FirstP). A group with a passage that was not reached (None) has no score: it
-    could not be compared with the others. Raises BadScores for a wrong number of scores or one
-    that is not finite.
+    MeanP, KMaxAvg, FirstP). Passages of a field that is read apart count with its weight. A group
+    with a passage that was not reached (None) has no score: it could not be compared with the
+    others. Raises BadScores for a wrong number of scores or one that is not finite.
     """
     if len(scores) != len(passages):
         raise BadScores(f"the scorer gave {len(scores)} scores for {len(passages)} texts")
@@ -54,12 +54,20 @@ def group_scores(
         if score is None:
             cut_off.add(passage.group)
         else:
-            members.setdefault(passage.group, []).append((passage.number, score))
+            members.setdefault(passage.group, []).append((passage.number, weigh(passage, score)))
     return {
         group: _aggregate(found, aggregate, best)
         for group, found in members.items()
         if group not in cut_off
     }
+
+
+def weigh(passage: Passage, score: float) -> float:
+    """A model's score of a passage, times its field's weight.
+
+    A negative score is divided instead, so that a higher weight always raises it.
+    """
+    return score * passage.weight if score >= 0 else score / passage.weight
 
 
 def _aggregate(numbered: list[tuple[int, float]], aggregate: Aggregate, best: int) -> float:

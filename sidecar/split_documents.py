@@ -178,9 +178,12 @@ class _InTheThread:
 
 def _key(document: Document, settings: Passages) -> bytes:
     head = f"{settings.method} {settings.tokens} {settings.overlap} {len(document.title)} "
+    apart = "".join(
+        f" {part.weight} {part.titled} {len(part.text)} {part.text}" for part in document.apart
+    )
+    text = head + document.title + f"{len(document.body)} " + document.body + apart
     # `surrogatepass`: texts that only clean to the same are still told apart.
-    text = (head + document.title + document.body).encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(text, digest_size=16).digest()
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _size(found: SplitDocument) -> int:

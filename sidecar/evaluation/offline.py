@@ -7,7 +7,7 @@ after that its score is remembered, so that a further variant costs no model's t
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,18 +87,19 @@ async def order_by_plans(
 ) -> list[tuple[str, ...]]:
     """The ids of the window's hits in the order of each plan, at its own rescore window.
 
-    The plans may differ in window, stages and fusion, not in how a document is read. A plan that
-    cannot rescore these hits leaves their order. Raises the RescoreError of a model that fails.
+    The plans may differ in all but the fields that they read. A plan that cannot rescore these
+    hits leaves their order. Raises the RescoreError of a model that fails.
     """
     remembering = RememberingScorer(scorer)
-    prepared: dict[tuple[int, bool], Prepared | None] = {}
+    prepared: dict[Hashable, Prepared | None] = {}
     orders = []
     for plan in plans:
-        # Of the fusion's settings this one alone says what has to be prepared.
-        key = plan.rescore_window, plan.fusion.lexical > 0
+        size = plan.rescore_window
+        # All that preparing depends on.
+        key = (size, plan.passages, bool(plan.fusion.lexical))
         if key not in prepared:
             try:
-                prepared[key] = prepare(plan, window.query_text, window.read.window(key[0]))
+                prepared[key] = prepare(plan, window.query_text, window.read.window(size))
             except (NoText, BadScores):
                 prepared[key] = None
         orders.append(await _order(window, plan, prepared[key], remembering))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.documents import Document, clean_text, read_documents, replace_surrogates
+from pipelines.documents import Document, Part, clean_text, read_documents, replace_surrogates
 from tests.pipelines.windows import a_plan, hits_of
 
 
@@ -128,3 +128,15 @@ def test_labelled_fields_are_sentences_of_their_own() -> None:
         ("Film: Heat.", "Thieves Genres: Crime, Drama. Director: M. Mann."),
         ("", ""),
     ]
+
+
+def test_a_field_with_a_weight_is_read_apart() -> None:
+    fields = [
+        "text",
+        {"field": "tags", "label": "Tags", "weight": 0.5},
+        {"field": "x", "weight": 2},
+    ]
+    plan = a_plan(document={"title": {"field": "name", "weight": 3}, "body": fields})
+    [document] = read_documents(hits_of([{"name": "Heat", "text": "Thieves", "tags": ["a"]}]), plan)
+    assert (document.title, document.body) == ("Heat", "Thieves")
+    assert document.apart == (Part("Heat", 3, False), Part("Tags: a.", 0.5, True))

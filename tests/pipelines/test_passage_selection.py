@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pipelines.lexical import count_words
@@ -33,6 +35,14 @@ def chosen(
 def test_the_best_passages_of_each_group_are_kept_best_first() -> None:
     groups = (["sea air", "red shoe", "red hat"], ["a hat", "nothing", "red shoe here"])
     assert chosen("red shoe", *groups, count=2) == [(0, 1), (0, 2), (1, 2), (1, 0)]
+
+
+def test_each_field_that_is_read_apart_keeps_its_best_passages() -> None:
+    texts = ["red shoe", "a hat", "red", "blue shoe"]
+    passages = [replace(p, part=number // 2) for number, p in enumerate(passages_of(texts))]
+    scores = count_words("shoe", [p.words for p in passages]).bm25()
+    kept = select_passages("shoe", passages, scores, Passages(per_document=1))
+    assert [passage.number for passage in kept] == [0, 3]
 
 
 def test_a_group_within_the_limit_stays_in_reading_order() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipelines.documents import Document, clean_text
+from pipelines.documents import Document, Part, clean_text
 from pipelines.groups import Group
 from pipelines.passages import Passage, split_body, split_passages
 from pipelines.plan import Passages
@@ -70,6 +70,23 @@ def test_a_title_alone_is_a_passage_and_no_text_is_none() -> None:
         Passage(0, 0, "Only a title", "", read_words(""), read_words("Only a title")),
         Passage(2, 0, "Body", "Body", read_words("Body"), read_words("")),
     ]
+
+
+def test_fields_that_are_read_apart_are_passages_of_their_own() -> None:
+    parts = (Part("Heat", 3.0, titled=False), Part("Tags: a.", 0.5, titled=True))
+    document = Document(0, "Heat", "Thieves.", 1.0, None, parts)
+    found = split_passages([Group(0, (document,))], Passages())
+    assert [(p.number, p.text, p.body, p.part, p.weight) for p in found] == [
+        (0, "Heat. Thieves.", "Thieves.", 0, 1.0),
+        (1, "Heat", "", 1, 3.0),
+        (2, "Heat. Tags: a.", "Tags: a.", 2, 0.5),
+    ]
+
+
+def test_a_title_alone_has_its_own_weight() -> None:
+    document = Document(0, "Heat", "", 1.0, None, (Part("Heat", 3.0, titled=False),))
+    [passage] = split_passages([Group(0, (document,))], Passages())
+    assert (passage.text, passage.weight) == ("Heat", 3.0)
 
 
 def test_a_long_title_is_cut_to_thirty_words() -> None:

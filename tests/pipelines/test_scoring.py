@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from math import inf, nan
 
 import pytest
@@ -27,6 +28,15 @@ def test_passage_scores_become_one_score_a_group(aggregate: Aggregate, score: fl
     passages = passages_of((7, 3), (7, 0), (7, 1), (7, 2), (9, 0))
     scores = [4.0, 2.0, 1.0, 3.0, -1.5]
     assert group_scores(passages, scores, aggregate, best=2) == {7: score, 9: -1.5}
+
+
+def test_passages_of_a_field_that_is_read_apart_count_with_its_weight() -> None:
+    whole, apart = passages_of((0, 0), (0, 1))
+    apart = replace(apart, part=1, weight=0.5)
+    assert group_scores([whole, apart], [0.3, 0.8], "max", best=3) == {0: 0.4}
+    # A lower weight lowers negative scores too.
+    assert group_scores([whole, apart], [-3.0, -2.0], "max", best=3) == {0: -3.0}
+    assert group_scores([apart], [-2.0], "max", best=3) == {0: -4.0}
 
 
 def test_more_best_passages_than_there_are_is_their_mean() -> None:

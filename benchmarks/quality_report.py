@@ -1,0 +1,179 @@
+"""The page `docs/quality.md`, from the results of `benchmarks/quality.py`."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
+from statistics import fmean
+from typing import Any
+
+QUESTIONS = frozenset({"covidqa", "scifact", "squadshifts-wiki", "wikiqa"})
+"""Collections of questions with short answers; the others hold topics, products and names."""
+
+Row = Mapping[str, Any]
+
+_HEAD = """# Quality: what rescoring does to the order
+
+Written by `make quality` (`benchmarks/quality.py`); do not edit by hand.
+
+Each collection is indexed in a real OpenSearch {opensearch} and searched as a user would, with
+`multi_match` on title and body. Documents go in by the hash of their id: OpenSearch breaks ties by
+the order of indexing, and the order of the files flatters it. All judged queries are measured, of
+more than 500 so many, drawn with a fixed seed. Searches go through the proxy, with the shipped
+plans, all-MiniLM-L6-v2 as prepared for OpenVINO, and no deadline. nDCG@10 and MRR@10 as trec_eval
+defines them. The interval is the paired bootstrap's, 95 %, 10,000 resamples. *Helped* and *harmed*
+are the shares of queries whose nDCG@10 rose or fell by more than 0.05.
+
+{versions}
+"""
+
+
+def write_report(results: Mapping[str, Any]) -> str:
+    """The whole page."""
+    measured = results["measured"]
+    versions = ", ".join(
+        f"{name} {version(name)}" for name in ("rescore-sidecar", "openvino", "numpy", "icu4py")
+    )
+    parts = [
+        _HEAD.format(
+            opensearch=results["opensearch"],
+            versions=f"{platform.machine()}, Python {platform.python_version()}, {versions}.",
+        ),
+        "## In short",
+        "",
+        *_summary(measured),
+    ]
+    for plan, analyzer, heading in (
+        ("fused", "standard", "The plan `fused`"),
+        ("fused", "english", "The plan `fused`, analyzer `english`"),
+        ("kendra-intelligent-ranking", "standard", "The plan `kendra-intelligent-ranking`"),
+    ):
+        rows = _select(measured, plan, analyzer)
+        if rows:
+            parts += ["", f"## {heading}", "", *_table(rows)]
+    parts += _more_fields(measured)
+    if results["changed"]:
+        parts += ["", "## What each setting is worth", "", *_settings(results["changed"])]
+    parts += ["", "## Collections", "", *_collections(results["collections"])]
+    return "\n".join(parts) + "\n"
+
+
+def _select(measured: Iterable[Row], plan: str, analyzer: str) -> list[Row]:
+    return [row for row in measured if (row["plan"], row["analyzer"]) == (plan, analyzer)]
+
+
+def _summary(measured: Sequence[Row]) -> list[str]:
+    lines = [
+        "| plan | analyzer | mean gain | questions | others | significantly worse on |",
+        "|---|---|---|---|---|---|",
+    ]
+    for plan, analyzer in dict.fromkeys((row["plan"], row["analyzer"]) for row in measured):
+        rows = _select(measured, plan, analyzer)
+        if len(rows) < 2:
+            continue
+        worse = ", ".join(row["collection"] for row in rows if row["high"] < 0) or "none"
+        lines.append(
+            f"| `{plan}` | {analyzer} | {_mean(rows):+.4f} |"
+            f" {_mean(r for r in rows if r['collection'] in QUESTIONS):+.4f} |"
+            f" {_mean(r for r in rows if r['collection'] not in QUESTIONS):+.4f} | {worse} |"
+        )
+    return lines
+
+
+def _mean(rows: Iterable[Row]) -> float:
+    gains = [row["gain"] for row in rows]
+    return fmean(gains) if gains else 0.0
+
+
+def _table(rows: Sequence[Row]) -> list[str]:
+    lines = [
+        "| collection | queries | before | after | gain | interval | MRR | helped | harmed |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        mrr = f"{row['direct_mrr']:.3f} to {row['mrr']:.3f}"
+        lines.append(
+            f"| {row['collection']} | {row['queries']} | {row['direct_ndcg']:.4f} |"
+            f" {row['ndcg']:.4f} | {row['gain']:+.4f} | {row['low']:+.3f} to {row['high']:+.3f} |"
+            f" {mrr} | {row['helped']:.0%} | {row['harmed']:.0%} |"
+        )
+    direct, rescored = fmean(r["direct_ndcg"] for r in rows), fmean(r["ndcg"] for r in rows)
+    lines.append(f"| mean | | {direct:.4f} | {rescored:.4f} | {_mean(rows):+.4f} | | | | |")
+    outcomes: dict[str, int] = {}
+    for row in rows:
+        for name, count in row["outcomes"].items():
+            outcomes[name] = outcomes.get(name, 0) + count
+    told = ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items()))
+    return [*lines, "", f"Searches by outcome: {told}."]
+
+
+def _more_fields(measured: Sequence[Row]) -> list[str]:
+    lines: list[str] = []
+    for row in measured:
+        if row["plan"] == f"{row['collection']}-fields":
+            lines += [
+                "",
+                f"With labelled fields beside title and text, `{row['collection']}` comes to"
+                f" {row['ndcg']:.4f} ({row['gain']:+.4f}, {row['low']:+.3f} to {row['high']:+.3f};"
+                f" helped {row['helped']:.0%}, harmed {row['harmed']:.0%}).",
+            ]
+    return lines and ["", "## Several fields", *lines]
+
+
+def _settings(changed: Sequence[Row]) -> list[str]:
+    names = list(dict.fromkeys(row["setting"] for row in changed))
+    by_name = {name: [row for row in changed if row["setting"] == name] for name in names}
+    lines = [
+        "`fused` with one setting changed, computed by the ranking core on the same windows. The",
+        "last column is the collection with the most queries harmed for each one helped.",
+        "",
+        "| setting | gain | questions | others | least gain | harmed / helped | at worst |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, rows in by_name.items():
+        least = min(rows, key=lambda row: row["gain"])
+        worst = max(rows, key=_ratio)
+        lines.append(
+            f"| `{name}` | {_mean(rows):+.4f} |"
+            f" {_mean(r for r in rows if r['collection'] in QUESTIONS):+.4f} |"
+            f" {_mean(r for r in rows if r['collection'] not in QUESTIONS):+.4f} |"
+            f" {least['gain']:+.4f} {least['collection']} |"
+            f" {fmean(map(_ratio, rows)):.2f} | {_ratio(worst):.2f} {worst['collection']} |"
+        )
+    left_out = _leave_one_out(by_name)
+    return [
+        *lines,
+        "",
+        "Leave one collection out: where the best of these settings is chosen on all other",
+        f"collections each time, the mean gain on the one left out is {left_out:+.4f}.",
+    ]
+
+
+def _ratio(row: Row) -> float:
+    return float(row["harmed"] / row["helped"]) if row["helped"] else float(bool(row["harmed"]))
+
+
+def _leave_one_out(by_name: Mapping[str, Sequence[Row]]) -> float:
+    collections = [row["collection"] for row in next(iter(by_name.values()))]
+    gains = []
+    for left in collections:
+        best = max(
+            by_name.values(),
+            key=lambda rows: _mean(row for row in rows if row["collection"] != left),
+        )
+        gains += [row["gain"] for row in best if row["collection"] == left]
+    return fmean(gains)
+
+
+def _collections(collections: Mapping[str, Sequence[int]]) -> list[str]:
+    lines = ["| collection | kind | queries measured | judged queries |", "|---|---|---|---|"]
+    for name, (measured, known) in collections.items():
+        kind = "questions" if name in QUESTIONS else "topics, products, names"
+        lines.append(f"| {name} | {kind} | {measured} | {known} |")
+    return [
+        *lines,
+        "",
+        "None of these collections is part of this repository, but for a sample of"
+        " scifact (`sidecar/sample`).",
+    ]
