@@ -16,6 +16,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from sidecar.commands.bench import bench
 from sidecar.commands.evaluate import evaluate
 from sidecar.commands.explain import explain
 from sidecar.commands.kendra_index import kendra_index
@@ -184,6 +185,7 @@ def demo(once: bool, port: int, api_port: int, opensearch_url: str | None) -> No
     run_loop(run)
 
 
+main.add_command(bench)
 main.add_command(evaluate)
 main.add_command(explain)
 main.add_command(kendra_index)

@@ -49,15 +49,26 @@ def refusals() -> Iterator[None]:
         raise Refused(str(error)) from None
 
 
-def load_plan_models(config: Config, folder: Path, plan: Plan) -> Models:
-    """The models of a plan's stages, with their passage vectors. Raises ModelLoadError; blocks."""
+def load_plan_models(
+    config: Config,
+    folder: Path,
+    plan: Plan,
+    metrics: Metrics | None = None,
+    keep_vectors: bool = True,
+) -> Models:
+    """The models of a plan's stages. Raises ModelLoadError; blocks.
+
+    `metrics`: where they count. `keep_vectors=False`: without passage vectors of earlier times,
+    and nothing is left for later ones.
+    """
     main = config.main
     return load_models(
         _models_of(config, plan),
         folder,
-        Metrics(),
+        metrics or Metrics(),
         cache=folder / main.cache if main.cache else None,
         passage_store_mb=main.passage_store_mb,
+        keep_vectors=keep_vectors,
     )
 
 

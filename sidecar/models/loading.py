@@ -56,6 +56,7 @@ def load_models(
     cache: Path | None = None,
     passage_store_mb: int = 256,
     owns_cache: bool = True,
+    keep_vectors: bool = True,
     report: Callable[[str], None] = _log.info,
     stopping: Event | None = None,
 ) -> Models:
@@ -64,7 +65,8 @@ def load_models(
     A model that has to be prepared and is not is prepared now, which takes far longer; `report`
     is told each step, and it is given up once `stopping` is set. `base_dir` is the folder of the
     configuration file. Bi-encoders share `passage_store_mb` (MiB) in equal parts, and keep their
-    vectors in `cache` when there is one. `owns_cache=False` only adds to what is there.
+    vectors in `cache` when there is one. `owns_cache=False` only adds to what is there,
+    `keep_vectors=False` leaves it alone.
 
     Raises ModelLoadError for the first model that cannot be used; none stays open then.
     """
@@ -76,7 +78,14 @@ def load_models(
             started = time.monotonic()
             prepared = functools.partial(_load_prepared, name, model, cache, report, stopping)
             loaded[name] = _load(
-                name, model, base_dir, metrics, cache, store_bytes, owns_cache, prepared
+                name,
+                model,
+                base_dir,
+                metrics,
+                _vectors_folder(name, cache) if keep_vectors else None,
+                store_bytes,
+                owns_cache,
+                prepared,
             )
             _log.info("model %s is ready after %.1f s", name, time.monotonic() - started)
     except Exception as error:
@@ -90,7 +99,7 @@ def _load(
     model: Model,
     base_dir: Path,
     metrics: Metrics,
-    cache: Path | None,
+    vectors: Path | None,
     store_bytes: int,
     owner: bool,
     prepared: _LoadPrepared,
@@ -102,15 +111,18 @@ def _load(
     backend = _load_bi_encoder(model, base_dir, prepared)
     backend.embed_passages(_WARM_UP)
     backend.embed_queries(_WARM_UP[:1])
-    store = PassageStore(backend.dimensions, store_bytes, tell_fresh=cache is not None)
-    if cache is None:
+    store = PassageStore(backend.dimensions, store_bytes, tell_fresh=vectors is not None)
+    if vectors is None:
         return BiEncoderScorer(name, backend, store, metrics)
-    vectors = cache / f"model-{quote(name, safe='')}"
     vectors.mkdir(parents=True, exist_ok=True)
     if not os.access(vectors, os.W_OK):  # better known now than when there is something to save
         raise PermissionError(f"the cache folder {vectors} cannot be written")
     keeper = PassageKeeper(store, backend.identity, vectors, owner=owner)
     return BiEncoderScorer(name, backend, store, metrics, keeper)
+
+
+def _vectors_folder(name: str, cache: Path | None) -> Path | None:
+    return None if cache is None else cache / f"model-{quote(name, safe='')}"
 
 
 def _load_bi_encoder(model: Model, base_dir: Path, prepared: _LoadPrepared) -> BiEncoderBackend:
