@@ -154,7 +154,7 @@ class KendraIndex(Strict):
 
     plan: str | None = Field(default=None, min_length=1)
     """Plan whose window, models, passages and fusion order the documents; `apis.kendra.plan` when
-    left out. Title and body are those of `fields`."""
+    left out. Its title and body are those of `fields`, unless it reads them itself."""
 
     fields: KendraFields
     """Which fields are a document's id, title, text and address."""

@@ -2,7 +2,7 @@
 
 Uses the sidecar's own account. Checks that every routed index exists, that the fields which its
 plan reads exist in its mapping, and that no default search pipeline would rank a second time; and
-that the Kendra indexes' fields are there, of types that fit.
+that the Kendra indexes' fields are there, of types that fit, and their key sets can be read.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from pipelines.plan import Plan
 from sidecar.config import Config, Route, Upstream
+from sidecar.config_kendra import KendraIndex
 from sidecar.kendra.mapping_check import check_mappings
 
 
@@ -54,11 +55,7 @@ def check_upstream(config: Config, folder: Path) -> list[str]:
         for index_id, index in kendra.indexes.items() if kendra else ():
             problems += [
                 f"apis.kendra.indexes.{index_id}: {problem}"
-                for problem in check_mappings(
-                    index,
-                    _mappings(client, index.index),
-                    _mappings(client, index.faq.index) if index.faq else {},
-                )
+                for problem in _check_kendra_index(client, index, folder)
             ]
         return problems
     except OpenSearchException as error:
@@ -66,6 +63,15 @@ def check_upstream(config: Config, folder: Path) -> list[str]:
         return [f"{urls}: {in_words(error)}"]
     finally:
         client.close()
+
+
+def _check_kendra_index(client: Any, index: KendraIndex, folder: Path) -> list[str]:
+    from sidecar.kendra.user_tokens import check_key_set
+
+    documents = _mappings(client, index.index)
+    questions = _mappings(client, index.faq.index) if index.faq else {}
+    key_set = check_key_set(index.user_context.tokens, folder)
+    return [*check_mappings(index, documents, questions), *([key_set] if key_set else [])]
 
 
 def _mappings(client: Any, index: str) -> dict[str, Any]:

@@ -6,7 +6,9 @@ document that no model has read, the passage that shares most words with the que
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 from pipelines.lexical import count_words
 from pipelines.words import read_words
@@ -16,8 +18,8 @@ from sidecar.kendra.served_index import MOST_RESULTS
 from sidecar.kendra.text_passages import (
     QUERY_WORDS,
     RETRIEVE_WORDS,
+    NearDuplicates,
     Span,
-    find_near_duplicates,
     find_passage,
     narrow_passage,
     split_sentences,
@@ -65,69 +67,94 @@ def query_words(text: str) -> frozenset[str]:
 
 
 def cut_retrieved(
-    found: Found, ranking: Ranking, query_text: str, most_passages: int
+    found: Found,
+    ranking: Ranking,
+    query_text: str,
+    most_passages: int,
+    wanted: int = MOST_RESULTS,
 ) -> list[RetrievedPassage]:
     """Retrieve's passages, of at most 200 token words each: best first, a hundred at most.
 
     The best passages of documents come in the documents' own order. A document's further ones
     stand as far behind its best as the model's scores differ, on the scale of the fused values.
     Documents that no model has read give one passage each, behind all others. What repeats a
-    better passage is left out.
+    better passage is left out. Only the first `wanted` are cut.
     """
+    kept: list[RetrievedPassage] = []
+    seen = NearDuplicates()
+    for cut in _cut_in_order(found, ranking, query_text, most_passages):
+        if len(kept) == min(wanted, MOST_RESULTS):
+            break
+        if not seen.repeats(cut.text):
+            kept.append(cut)
+    return kept
+
+
+def _cut_in_order(
+    found: Found, ranking: Ranking, query_text: str, most_passages: int
+) -> Iterator[RetrievedPassage]:
     values = ranking.values
-    spread = _spread([values[n] for n in ranking.order if n in values and ranking.passages.get(n)])
+    read = [n for n in ranking.order if n in values and ranking.passages.get(n)]
+    spread = _spread([values[number] for number in read])
     scores = _spread([p[0].score for p in ranking.passages.values() if p])
     scale = spread / scores if scores else 1.0
-    ranked: list[tuple[float, int, RetrievedPassage]] = []
-    unread: list[RetrievedPassage] = []
-    for place, number in enumerate(ranking.order):
-        document = found.documents[number]
-        passages = ranking.passages.get(number)
-        if not passages or number not in values:
-            span = _best_by_words(document.body, query_text, RETRIEVE_WORDS, most_passages)
-            text = document.body[span.start : span.end] if span else document.title
-            if text:
-                unread.append(RetrievedPassage(number, span.start if span else 0, text, None))
+    cutters = {number: _Cutter(found.documents[number]) for number in read}
+    entries: list[tuple[float, int, ReadPassage]] = []
+    for number in read:
+        best = ranking.passages[number][0].score
+        for passage in ranking.passages[number]:
+            entries.append((values[number] - (best - passage.score) * scale, number, passage))
+    # Sorting is stable: equal values stay in the documents' order.
+    entries.sort(key=lambda entry: -entry[0])
+    for (_, number), equal in groupby(entries, key=lambda entry: entry[:2]):
+        cutter = cutters[number]
+        for passage in sorted((entry[2] for entry in equal), key=cutter.position):
+            if cut := cutter.widen(passage):
+                yield cut
+    for number in ranking.order:
+        if number in cutters:
             continue
-        best = passages[0].score
-        for passage, cut in _widen_all(document, passages):
-            value = values[number] - (best - passage.score) * scale
-            ranked.append((-value, place, cut))
-    ranked.sort(key=lambda entry: (entry[0], entry[1], entry[2].start))
-    ordered = [cut for _, _, cut in ranked] + unread
-    dropped = find_near_duplicates([cut.text for cut in ordered])
-    kept = [cut for index, cut in enumerate(ordered) if index not in dropped]
-    return kept[:MOST_RESULTS]
+        document = found.documents[number]
+        span = _best_by_words(document.body, query_text, RETRIEVE_WORDS, most_passages)
+        text = document.body[span.start : span.end] if span else document.title
+        if text:
+            yield RetrievedPassage(number, span.start if span else 0, text, None)
 
 
-def _widen_all(
-    document: FoundDocument, passages: tuple[ReadPassage, ...]
-) -> list[tuple[ReadPassage, RetrievedPassage]]:
-    """The passages of one document, widened, best first; none that another one covers."""
-    body = document.body
-    sentences: list[Span] | None = None
-    taken: list[tuple[int, int]] = []
-    widened: list[tuple[ReadPassage, RetrievedPassage]] = []
-    for passage in passages:
+class _Cutter:
+    """Widens the passages of one document, none over another that came before."""
+
+    def __init__(self, document: FoundDocument) -> None:
+        self._document = document
+        self._sentences: list[Span] | None = None
+        self._taken: list[tuple[int, int]] = []
+
+    def position(self, passage: ReadPassage) -> int:
+        """Where the passage begins; 0 for one that is not found in the text."""
+        place = find_passage(self._document.body, passage.text)
+        return place[0] if place else 0
+
+    def widen(self, passage: ReadPassage) -> RetrievedPassage | None:
+        """The passage with the sentences around it; None where one before has these words."""
+        body = self._document.body
         place = find_passage(body, passage.text)
         if place is None:
             # A document with a title only, or a plan that cuts its passages from other words.
-            start, end, text = 0, 0, body or document.title
+            start, end, text = 0, 0, body or self._document.title
             if body:
                 span = _best_by_words(body, passage.text, RETRIEVE_WORDS, most=1)
                 start, end = (span.start, span.end) if span else (0, 0)
                 text = body[start:end]
         else:
-            sentences = split_sentences(body) if sentences is None else sentences
-            span = widen_passage(sentences, *place)
+            if self._sentences is None:
+                self._sentences = split_sentences(body)
+            span = widen_passage(self._sentences, *place)
             start, end = span.start, span.end
             text = body[start:end]
-        if not text or any(begin < end and start < stop for begin, stop in taken):
-            continue
-        taken.append((start, end))
-        cut = RetrievedPassage(document.number, start, text, passage.probability)
-        widened.append((passage, cut))
-    return widened
+        if not text or any(begin < end and start < stop for begin, stop in self._taken):
+            return None
+        self._taken.append((start, end))
+        return RetrievedPassage(self._document.number, start, text, passage.probability)
 
 
 def _best_by_words(text: str, query_text: str, words: int, most: int) -> Span | None:

@@ -8,6 +8,7 @@ from typing import Any
 from sidecar.config_kendra import KendraIndex, fold_query
 from sidecar.kendra.found_documents import FoundDocument, read_found, source_fields
 from sidecar.kendra.schema import Dsl
+from sidecar.kendra.served_index import ServedIndex
 
 
 def find_featured(index: KendraIndex, query_text: str) -> tuple[str, ...]:
@@ -20,14 +21,15 @@ def find_featured(index: KendraIndex, query_text: str) -> tuple[str, ...]:
 
 
 def write_featured_search(
-    index: KendraIndex, ids: Sequence[str], filters: Sequence[Dsl], values: Sequence[Dsl]
+    index: ServedIndex, ids: Sequence[str], filters: Sequence[Dsl], values: Sequence[Dsl]
 ) -> Dsl:
     """The body of the search for these documents; `filters` are those of the request itself."""
-    name = index.fields.document_id
+    fields = index.settings.fields
+    name = fields.document_id
     wanted: Dsl = {"terms": {name: list(ids)}} if name else {"ids": {"values": list(ids)}}
     return {
         # Passages that share an id are one document.
-        "size": 100 if index.fields.shared_id else len(ids),
+        "size": 100 if fields.shared_id else len(ids),
         "query": {"bool": {"filter": [wanted, *filters]}},
         "_source": source_fields(index),
         "docvalue_fields": list(values),

@@ -9,7 +9,7 @@ from typing import Any
 from pipelines.documents import join_values, replace_surrogates
 from pipelines.hits import Hit
 from sidecar.config_kendra import KendraIndex
-from sidecar.kendra.served_index import BODY, GROUP, TITLE
+from sidecar.kendra.served_index import GROUP, ServedIndex
 
 ANSWERS = "answers"
 """Name of the part of a query that says whether answers may come from a document."""
@@ -38,21 +38,23 @@ class FoundDocument:
 class Found:
     """The documents of one answer, in its order, and their hits for the core.
 
-    A hit's group is its document's number. `size` counts the characters of all texts. `index`:
-    the OpenSearch index of the first hit, as an alias may be of several.
+    `numbers` has the document's number of each hit. `size` counts the characters of all texts.
+    `index`: the OpenSearch index of the first hit, as an alias may be of several.
     """
 
     documents: tuple[FoundDocument, ...]
     hits: tuple[Hit, ...]
+    numbers: tuple[int, ...]
     size: int
     index: str | None
 
 
-def source_fields(index: KendraIndex) -> list[str]:
-    """The fields of `_source` that are read."""
-    fields = index.fields
-    named = [*fields.title, *fields.body, *filter(None, [fields.uri])]
-    return list(dict.fromkeys(named))
+def source_fields(index: ServedIndex) -> list[str]:
+    """The fields of `_source` that are read: shown, or read by the plan."""
+    fields = index.settings.fields
+    plan = index.plan
+    named = [*fields.title, *fields.body, *filter(None, [fields.uri, plan.group_by])]
+    return [name for name in dict.fromkeys([*named, *plan.document.names]) if name != GROUP]
 
 
 def value_fields(index: KendraIndex) -> list[dict[str, Any]]:
@@ -67,6 +69,7 @@ def read_found(answer: Mapping[str, Any], index: KendraIndex) -> Found:
     numbers: dict[str, int] = {}
     members: list[list[tuple[Mapping[str, Any], str, str]]] = []
     hits: list[Hit] = []
+    places: list[int] = []
     for position, hit in enumerate(answer["hits"]["hits"]):
         source = hit.get("_source") or {}
         title = _text(source, fields.title)
@@ -78,18 +81,19 @@ def read_found(answer: Mapping[str, Any], index: KendraIndex) -> Found:
         if number == len(members):
             members.append([])
         members[number].append((hit, title, body))
+        places.append(number)
         score = hit.get("_score")
         hits.append(
             Hit(
                 position,
                 0.0 if score is None else float(score),
-                {TITLE: title, BODY: body, GROUP: str(number)},
+                {**source, GROUP: str(number)},
             )
         )
     documents = tuple(_read_document(number, parts, index) for number, parts in enumerate(members))
     size = sum(len(document.title) + len(document.body) for document in documents)
     found = answer["hits"]["hits"]
-    return Found(documents, tuple(hits), size, found[0]["_index"] if found else None)
+    return Found(documents, tuple(hits), tuple(places), size, found[0]["_index"] if found else None)
 
 
 def _read_document(

@@ -20,7 +20,7 @@ from pipelines.kendra_text import STOP_WORDS
 OffsetUnit = Literal["code_points", "utf_16"]
 HighlightType = Literal["STANDARD", "THESAURUS_SYNONYM"]
 
-_RUN = re.compile(r"\S+")
+_PIECE = re.compile(r"\S+")
 _EDGE = re.compile(r"^[\W_]+|[\W_]+$")
 # Encoded data is nobody's query; sentences of scripts without blanks are shorter.
 _LONGEST_RUN = 1000
@@ -29,7 +29,7 @@ _WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """What an analyzer makes of a part of a run; offsets in code points of the run."""
+    """What an analyzer makes of a part of a word; offsets in code points."""
 
     text: str
     start: int
@@ -38,7 +38,7 @@ class Term:
 
 
 Terms = Mapping[str, Sequence[Term]]
-"""The terms of runs."""
+"""The terms of pieces, which are what stands between blanks; offsets in code points of a piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +50,15 @@ class Highlight:
     type: HighlightType
 
 
-def find_runs(text: str) -> Iterator[tuple[int, str]]:
-    """The runs between blanks and where they begin, without punctuation at their ends."""
-    for match in _RUN.finditer(text):
-        run = match[0]
-        if run.isalnum():
-            yield match.start(), run
-            continue
-        kept = _EDGE.sub("", run)
-        if kept and len(kept) <= _LONGEST_RUN:
-            yield match.start() + run.index(kept), kept
+def find_run(piece: str) -> tuple[int, str]:
+    """The run of a piece and where it begins in it: the piece without punctuation at its ends.
+
+    It is empty for a piece of nothing but punctuation, and for one that is too long for a word.
+    """
+    if piece.isalnum():
+        return 0, piece if len(piece) <= _LONGEST_RUN else ""
+    run = _EDGE.sub("", piece)
+    return (piece.index(run), run) if len(run) <= _LONGEST_RUN else (0, "")
 
 
 def write_analyze(field: str, runs: Sequence[str]) -> dict[str, Any]:
@@ -100,34 +99,41 @@ def find_query_terms(query_text: str, terms: Terms) -> dict[str, bool]:
 
     Stop words are not highlighted unless there is nothing else.
     """
-    runs = [run for _, run in find_runs(query_text)]
-    telling = [run for run in runs if run.lower() not in STOP_WORDS]
+    pieces = query_text.split()
+    telling = [piece for piece in pieces if find_run(piece)[1].lower() not in STOP_WORDS]
     wanted: dict[str, bool] = {}
-    for run in telling or runs:
-        for term in terms.get(run, ()):
+    for piece in telling or pieces:
+        for term in terms.get(piece, ()):
             wanted[term.text] = term.synonym and wanted.get(term.text, True)
     return wanted
 
 
-def find_highlights(text: str, terms: Terms, wanted: Mapping[str, bool]) -> list[Highlight]:
-    """The tokens of a text whose term is wanted: in order, one each, none over another."""
-    highlights: list[Highlight] = []
-    for at, run in find_runs(text):
+def find_marks(terms: Terms, wanted: Mapping[str, bool]) -> dict[str, tuple[Highlight, ...]]:
+    """What is highlighted in each piece that has a wanted term: one token each, none over another.
+
+    Offsets are within the piece.
+    """
+    marks: dict[str, tuple[Highlight, ...]] = {}
+    for piece, found in terms.items():
         # Several terms may stand at one place: synonyms, parts of a compound and the whole of it.
         places: dict[tuple[int, int], bool] = {}
-        for term in terms.get(run, ()):
+        for term in found:
             synonym = wanted.get(term.text)
             if synonym is not None:
                 place = (term.start, term.end)
                 places[place] = (synonym or term.synonym) and places.get(place, True)
-        upto = 0
-        for (start, end), synonym in sorted(places.items(), key=lambda p: (p[0][0], -p[0][1])):
-            if start >= upto:
-                highlights.append(
-                    Highlight(at + start, at + end, "THESAURUS_SYNONYM" if synonym else "STANDARD")
-                )
-                upto = end
-    return highlights
+        if places:
+            marks[piece] = tuple(_choose(places))
+    return marks
+
+
+def find_highlights(text: str, marks: Mapping[str, Sequence[Highlight]]) -> list[Highlight]:
+    """The highlights of a text: in order, none over another."""
+    return [
+        Highlight(match.start() + mark.start, match.start() + mark.end, mark.type)
+        for match in _PIECE.finditer(text)
+        for mark in marks.get(match[0], ())
+    ]
 
 
 def write_text(
@@ -147,6 +153,15 @@ def write_text(
             for highlight in highlights
         ],
     }
+
+
+def _choose(places: Mapping[tuple[int, int], bool]) -> Iterator[Highlight]:
+    """Of places over one another the first, and of those that begin together the longest."""
+    upto = 0
+    for (start, end), synonym in sorted(places.items(), key=lambda p: (p[0][0], -p[0][1])):
+        if start >= upto:
+            yield Highlight(start, end, "THESAURUS_SYNONYM" if synonym else "STANDARD")
+            upto = end
 
 
 def _offset_counter(text: str, unit: OffsetUnit) -> Any:

@@ -10,12 +10,14 @@ from sidecar.config_kendra import KendraIndex
 from sidecar.kendra.highlights import (
     Highlight,
     OffsetUnit,
-    Terms,
     find_highlights,
+    find_marks,
     find_query_terms,
     write_text,
 )
 from sidecar.kendra.word_terms import Analyze, WordTerms
+
+Marks = Mapping[str, Sequence[Highlight]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,20 +25,16 @@ class Marker:
     """Marks the words of a query in titles and texts, each by its own field's terms."""
 
     unit: OffsetUnit
-    title_terms: Terms
-    title_wanted: Mapping[str, bool]
-    body_terms: Terms
-    body_wanted: Mapping[str, bool]
+    title_marks: Marks
+    body_marks: Marks
 
     def title(self, text: str) -> dict[str, Any]:
         """A title with the query's words highlighted."""
-        found = find_highlights(text, self.title_terms, self.title_wanted)
-        return write_text(text, found, self.unit)
+        return write_text(text, find_highlights(text, self.title_marks), self.unit)
 
     def body(self, text: str) -> dict[str, Any]:
         """An excerpt with the query's words highlighted."""
-        found = find_highlights(text, self.body_terms, self.body_wanted)
-        return write_text(text, found, self.unit)
+        return write_text(text, find_highlights(text, self.body_marks), self.unit)
 
     def span(self, text: str, start: int, end: int, *, top: bool = False) -> dict[str, Any]:
         """A text with one range highlighted."""
@@ -59,14 +57,12 @@ async def learn_marker(
     nothing."""
     unit = index.highlight_offsets
     if not query_text:
-        return Marker(unit, {}, {}, {}, {})
+        return Marker(unit, {}, {})
 
-    async def learn(field: str, texts: Iterable[str]) -> tuple[Terms, Mapping[str, bool]]:
+    async def learn(field: str, texts: Iterable[str]) -> Marks:
         terms = await words.learn(field, [query_text, *texts], analyze)
-        return terms, find_query_terms(query_text, terms)
+        return find_marks(terms, find_query_terms(query_text, terms))
 
-    title_terms: Terms = {}
-    title_wanted: Mapping[str, bool] = {}
-    if index.fields.title and any(titles):
-        title_terms, title_wanted = await learn(index.fields.title[0], titles)
-    return Marker(unit, title_terms, title_wanted, *await learn(index.fields.body[0], bodies))
+    title = index.fields.title
+    title_marks = await learn(title[0], titles) if title and any(titles) else {}
+    return Marker(unit, title_marks, await learn(index.fields.body[0], bodies))

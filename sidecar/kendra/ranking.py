@@ -103,7 +103,7 @@ def _read_rescoring(
     rescoring: Rescoring,
     recorder: _Recorder,
 ) -> Ranking:
-    number_of = [int(str(hit.source["group"])) for hit in found.hits]
+    number_of = found.numbers
     ranked = (number_of[hit.position] for hit in rescoring.ranking)
     order = dict.fromkeys([*ranked, *range(len(found.documents))])
     # The last stage that scored a document has the say; stages that failed scored none.
@@ -118,8 +118,8 @@ def _read_rescoring(
                 model_of[number] = stage.model
     passages: dict[int, tuple[ReadPassage, ...]] = {}
     for group, cut in zip(prepared.groups, prepared.passages, strict=True):
-        number = number_of[group.documents[0].position]
-        model = model_of.get(number)
+        numbers = {number_of[document.position] for document in group.documents}
+        model = next((model_of[number] for number in numbers if number in model_of), None)
         if model is None:
             continue
         scores = recorder.scores[model]
@@ -132,7 +132,8 @@ def _read_rescoring(
             for passage in cut
             if passage.text in scores
         ]
-        passages[number] = tuple(sorted(read, key=lambda passage: -passage.score))
+        best_first = tuple(sorted(read, key=lambda passage: -passage.score))
+        passages.update(dict.fromkeys(numbers, best_first))
     late = any(stage.scored < stage.groups for stage in rescoring.stages)
     reason = next((stage.reason for stage in rescoring.stages if stage.reason), None)
     return Ranking(tuple(order), values, passages, reason or ("deadline" if late else None))

@@ -102,11 +102,10 @@ def write_search_body(asked: Asked, index: ServedIndex) -> Dsl:
     language = [_LANGUAGE] if _LANGUAGE in settings.attributes else []
     values = ask_for_values(settings, [*asked.shown, *tuned, *language])
     body: Dsl = {
-        # Questions and answers come from another index; what is here still makes the facets.
-        "size": 0 if asked.kind == "QUESTION_ANSWER" else index.window,
+        "size": _count_hits(asked, index),
         "track_total_hits": True,
         "query": write_lifts(_write_query(asked), asked.tuning, settings),
-        "_source": source_fields(settings),
+        "_source": source_fields(index),
         "docvalue_fields": [*values, *value_fields(settings)],
         **write_sort(asked.sort, settings),
     }
@@ -188,6 +187,20 @@ def _read_shown(members: Mapping[str, Any], index: KendraIndex) -> tuple[str, ..
     # A date that is asked for by name is no surprise to whoever asked.
     wanted = {name for name in asked if index.attributes[name].displayable}
     return tuple(sorted(wanted))
+
+
+def _count_hits(asked: Asked, index: ServedIndex) -> int:
+    """How many hits are fetched: all that paging reaches, or the plan's window where it will do.
+
+    Behind the window there is OpenSearch's order, so an early page needs nothing of it, whatever
+    is left out of the window as featured or repeated. Groups and tuning compare all that is found.
+    """
+    if asked.kind == "QUESTION_ANSWER":
+        return 0
+    window = index.plan.rescore_window
+    early = asked.page.start + asked.page.size <= window // 2
+    alone = asked.collapse is None and not asked.tuning.lifts
+    return window if early and alone else index.window
 
 
 def _write_query(asked: Asked) -> Dsl:

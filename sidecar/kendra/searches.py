@@ -85,8 +85,9 @@ class Searches:
         ranking = await self._rank("Retrieve", index, asked, found, self._open_models(index))
         lifted = self._lift(index, asked, found, ranking)
         most = index.settings.passages_per_document
+        end = asked.page.start + asked.page.size
         passages = await off_loop(
-            found.size, lambda: cut_retrieved(found, lifted, asked.words, most)
+            found.size, lambda: cut_retrieved(found, lifted, asked.words, most, end)
         )
         writer = self._writer(index, asked)
         items = [
@@ -108,7 +109,7 @@ class Searches:
             searches["faq"] = Search(faq.index, body, copies)
         if features and asked.page.start == 0:
             values = [*ask_for_values(settings, asked.shown), *value_fields(settings)]
-            body = write_featured_search(settings, features, asked.filters, values)
+            body = write_featured_search(index, features, asked.filters, values)
             searches["featured"] = Search(settings.index, body, copies)
         content = await self._upstream.run(list(searches.values()), account)
 

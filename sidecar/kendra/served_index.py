@@ -13,10 +13,8 @@ from sidecar.config import Config, Upstream
 from sidecar.config_kendra import Kendra, KendraIndex, OpenSearchAccount
 from sidecar.kendra.user_tokens import UserTokenReader
 
-TITLE = "title"
-BODY = "body"
-GROUP = "group"
-"""The fields of a document as the core sees it."""
+GROUP = "kendra:document"
+"""What a hit's source has beside its own fields for the core: the number of its document."""
 
 MOST_RESULTS = 100
 """Results of a query that can be reached by paging."""
@@ -51,7 +49,7 @@ def build_indexes(config: Config, settings: Kendra, folder: Path) -> dict[str, S
         index_id: ServedIndex(
             index_id,
             index,
-            _adapt(config.plans[_plan_name(index, settings, config.plans)]),
+            adapt_plan(config.plans[_plan_name(index, settings, config.plans)], index),
             cosines,
             _authorization(index.account, config.main.upstream),
             UserTokenReader(index.user_context.tokens, folder),
@@ -81,11 +79,18 @@ def _plan_name(index: KendraIndex, settings: Kendra, plans: Mapping[str, Plan]) 
     return named or ("fused" if "fused" in plans else min(plans))
 
 
-def _adapt(plan: Plan) -> Plan:
-    """The plan with the fields under which this door hands documents to the core."""
-    return plan.model_copy(
-        update={"document": DocumentFields(title=(TITLE,), body=(BODY,)), "group_by": GROUP}
-    )
+def adapt_plan(plan: Plan, index: KendraIndex) -> Plan:
+    """The plan for this index.
+
+    A plan that reads the index's title and body reads them in its own way, with its labels,
+    weights and further fields; any other one reads these two.
+    """
+    fields = index.fields
+    document = plan.document
+    if not {*fields.title, *fields.body} <= set(document.names):
+        document = DocumentFields.model_validate({"title": fields.title, "body": fields.body})
+    group_by = GROUP if fields.shared_id else plan.group_by
+    return plan.model_copy(update={"document": document, "group_by": group_by})
 
 
 def _authorization(account: OpenSearchAccount | None, upstream: Upstream) -> str | None:

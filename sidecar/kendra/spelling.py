@@ -18,6 +18,8 @@ from sidecar.kendra.token_words import TokenWord, find_token_words
 
 _SHORTEST, _LONGEST = 3, 30
 _MOST_WORDS = 30
+_LONGEST_TEXT = 1000
+"""Characters of a suggested text that the service's model allows."""
 _LEAST_SHARE = 0.0001
 """A word is offered that at least one in ten thousand documents has."""
 
@@ -133,7 +135,7 @@ def write_spell_corrected(
 ) -> list[dict[str, Any]]:
     """SpellCorrectedQueries of an answer: at most one; empty when there is nothing to correct."""
     suggested, corrections = correct_query_text(query_text, words, read_corrections(suggest, words))
-    if not corrections:
+    if not corrections or len(suggested) > _LONGEST_TEXT:
         return []
 
     def offset(at: int) -> int:

@@ -17,7 +17,6 @@ from itertools import accumulate
 
 from icu4py.breakers import SentenceBreaker, WordBreaker
 
-from pipelines.documents import replace_surrogates
 from pipelines.words import has_unspaced
 
 QUERY_WORDS = 100
@@ -163,31 +162,29 @@ def narrow_passage(
     return best[1]
 
 
-def find_near_duplicates(passages: Sequence[str], most: float = NEAR_DUPLICATE) -> set[int]:
-    """The indices of the passages that say again what a better one has said.
+class NearDuplicates:
+    """Tells passages that say again what a better one has said; they are shown it best first.
 
-    `passages` come best first. One is dropped when more than `most` of the word triples of the
-    shorter of both are shared with one that is kept; passages of fewer than three words are
-    compared whole.
+    A passage repeats another when more than `most` of the word triples of the shorter of both are
+    in both; passages of fewer than three words are compared whole.
     """
-    dropped: set[int] = set()
-    sizes: list[int] = []
-    owners: dict[tuple[str, ...], list[int]] = {}
-    for index, passage in enumerate(passages):
+
+    def __init__(self, most: float = NEAR_DUPLICATE) -> None:
+        self._most = most
+        self._sizes: list[int] = []
+        self._owners: dict[tuple[str, ...], list[int]] = {}
+
+    def repeats(self, passage: str) -> bool:
+        """Whether it repeats one before; if not, those behind it are compared with it too."""
         triples = _triples(passage)
-        sizes.append(len(triples))
-        shared = Counter(owner for triple in triples for owner in owners.get(triple, ()))
-        if any(count > most * min(len(triples), sizes[owner]) for owner, count in shared.items()):
-            dropped.add(index)
-            continue
+        shared = Counter(owner for triple in triples for owner in self._owners.get(triple, ()))
+        for owner, count in shared.items():
+            if count > self._most * min(len(triples), self._sizes[owner]):
+                return True
         for triple in triples:
-            owners.setdefault(triple, []).append(index)
-    return dropped
-
-
-def clean_source(text: str) -> str:
-    """The text that passages are cut from: the source, made encodable, at the same offsets."""
-    return replace_surrogates(text)
+            self._owners.setdefault(triple, []).append(len(self._sizes))
+        self._sizes.append(len(triples))
+        return False
 
 
 def _touched(sentences: Sequence[Span], start: int, end: int) -> tuple[int, int]:

@@ -11,7 +11,8 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,9 @@ _SHARED = ("HS256", "HS384", "HS512")
 _PUBLIC = ("RS256", "RS384", "RS512")
 _FETCH_SECONDS = 5.0
 _LARGEST_KEY_SET = 1 << 20
-# A made-up key id must not make the sidecar ask for the key set at every request.
-_LEAST_SECONDS_BETWEEN_FETCHES = 10.0
+# Neither made-up key ids nor a server that is down must make every request ask for the key set.
+_SECONDS_BETWEEN_UNKNOWN = 10.0
+_SECONDS_AFTER_FAILURE = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -36,14 +38,18 @@ _log = logging.getLogger(__name__)
 class UserTokenReader:
     """Reads the tokens of one index. Belongs to one event loop.
 
-    `folder`: where a relative path of the key set starts.
+    `folder`: where a relative path of the key set starts. `clock` counts seconds.
     """
 
-    def __init__(self, settings: UserTokens, folder: Path) -> None:
+    def __init__(
+        self, settings: UserTokens, folder: Path, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._settings = settings
         self._folder = folder
+        self._clock = clock
         self._keys: tuple[Mapping[str, Any], ...] = ()
-        self._fetched: float | None = None
+        self._fetched = -inf
+        self._tried = -inf
         self._fetching = asyncio.Lock()
 
     async def read(self, token: str) -> Caller:
@@ -103,34 +109,40 @@ class UserTokenReader:
 
     async def _find_keys(self, key_id: str | None) -> list[jwt.PyJWK]:
         """The keys that may have signed, by the id in the token's header if it has one."""
-        async with self._fetching:
-            age = None if self._fetched is None else time.monotonic() - self._fetched
-            known = any(key.get("kid") == key_id for key in self._keys)
-            if (
-                age is None
-                or age > self._settings.key_set_seconds
-                or (key_id and not known and age > _LEAST_SECONDS_BETWEEN_FETCHES)
-            ):
-                await self._fetch()
+        if self._should_fetch(key_id):
+            async with self._fetching:
+                # Another request may have fetched them while this one waited.
+                if self._should_fetch(key_id):
+                    await self._fetch()
+        if self._age() > self._settings.key_set_seconds:
+            raise _denied("the key set cannot be read at the moment; see the sidecar's log")
         return [
             jwt.PyJWK(dict(key))
             for key in self._keys
             if key_id is None or key.get("kid") in (None, key_id)
         ]
 
+    def _should_fetch(self, key_id: str | None) -> bool:
+        since_tried = self._clock() - self._tried
+        if self._age() > self._settings.key_set_seconds:
+            return since_tried > _SECONDS_AFTER_FAILURE
+        known = key_id is None or any(key.get("kid") == key_id for key in self._keys)
+        return not known and since_tried > _SECONDS_BETWEEN_UNKNOWN
+
+    def _age(self) -> float:
+        return self._clock() - self._fetched
+
     async def _fetch(self) -> None:
+        """Fetch the keys; a failure leaves those that are there, until they are too old."""
         source = self._settings.key_set
         assert source is not None  # asked for only where there is one
-        self._keys = ()
-        self._fetched = None
         try:
             self._keys = read_key_set(await load_key_set(source, self._folder))
+            self._fetched = self._clock()
         except (OSError, ValueError, aiohttp.ClientError, TimeoutError) as error:
             _log.error("key set %s cannot be read: %s", source, error or type(error).__name__)
-            raise _denied("the key set cannot be read at the moment; see the sidecar's log") from (
-                error
-            )
-        self._fetched = time.monotonic()
+        finally:
+            self._tried = self._clock()
 
 
 async def load_key_set(source: str, folder: Path) -> bytes:
@@ -167,6 +179,17 @@ def read_key_set(content: bytes) -> tuple[Mapping[str, Any], ...]:
     if not found:
         raise ValueError("it has no RSA key for signatures")
     return found
+
+
+def check_key_set(settings: UserTokens, folder: Path) -> str | None:
+    """What is wrong with the configured key set, None if nothing is. Blocking."""
+    if settings.key_set is None:
+        return None
+    try:
+        read_key_set(asyncio.run(load_key_set(settings.key_set, folder)))
+    except (OSError, ValueError, aiohttp.ClientError, TimeoutError) as error:
+        return f"key set {settings.key_set} cannot be read: {error or type(error).__name__}"
+    return None
 
 
 def _read_json(token: str) -> Mapping[str, Any]:

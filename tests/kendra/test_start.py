@@ -65,6 +65,14 @@ def test_check_upstream_tells_the_same(loaded: Node, tmp_path: Path) -> None:
     assert (right.exit_code, right.stderr) == (0, "")
 
 
+def test_check_upstream_reads_the_key_set(loaded: Node, tmp_path: Path) -> None:
+    tokens = {"user_context": {"tokens": {"key_set": "keys.json"}}}
+    indexes = {PAPERS: {**INDEX_SETTINGS, **tokens}}
+    wrong = run(tmp_path, loaded.url, {"indexes": indexes}, "check", "--upstream")
+    assert wrong.exit_code == 2
+    assert f"apis.kendra.indexes.{PAPERS}: key set keys.json cannot be read" in wrong.stderr
+
+
 def test_a_cluster_that_does_not_answer_does_not_stop_the_start(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -21,7 +21,7 @@ def document(number: int, body: str, title: str = "A title") -> FoundDocument:
 
 def found(*bodies: str) -> Found:
     documents = tuple(document(number, body) for number, body in enumerate(bodies))
-    return Found(documents, (), sum(map(len, bodies)), "docs")
+    return Found(documents, (), (), sum(map(len, bodies)), "docs")
 
 
 def read(text: str, score: float) -> ReadPassage:

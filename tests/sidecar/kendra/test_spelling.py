@@ -107,6 +107,15 @@ def test_nothing_to_correct_gives_no_suggestion() -> None:
     assert read_corrections(known, found) == {}
 
 
+def test_a_text_that_grows_too_long_is_not_suggested() -> None:
+    text = "coper" + " x" * 496
+    found = find_words(text)
+    suggest = answer(found, {"coper": ["copper"]})
+    assert len(text) == 997
+    assert len(write_spell_corrected(text, found, suggest)[0]["SuggestedQueryText"]) == 998
+    assert write_spell_corrected(text + " xy", find_words(text), suggest) == []
+
+
 def test_offsets_may_count_utf_16() -> None:
     text = "\U0001f600 coper"
     found = find_words(text)

@@ -9,12 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.documents import clean_text
+from pipelines.documents import clean_text, replace_surrogates
 from pipelines.passages import split_body
 from sidecar.kendra.text_passages import (
+    NearDuplicates,
     Span,
-    clean_source,
-    find_near_duplicates,
     find_passage,
     narrow_passage,
     split_sentences,
@@ -37,7 +36,7 @@ TEXTS = st.lists(
         st.text(max_size=12),
     ),
     max_size=30,
-).map(lambda parts: clean_source("".join(parts)))
+).map(lambda parts: replace_surrogates("".join(parts)))
 
 
 @cache
@@ -166,27 +165,30 @@ def test_a_passage_between_two_sentences_is_a_mistake() -> None:
         widen_passage(split_sentences("A.  B."), 2, 3)
 
 
+def repeated(passages: list[str]) -> set[int]:
+    seen = NearDuplicates()
+    return {index for index, passage in enumerate(passages) if seen.repeats(passage)}
+
+
 def test_near_duplicates_of_a_better_passage_are_dropped() -> None:
     words = [f"w{number}" for number in range(100)]
     best = " ".join(words)
     mostly = " ".join([*words[:90], "another", "ending"])
     half = " ".join([*words[:50], *(f"x{number}" for number in range(50))])
     inside = " ".join(words[20:40])
-    assert find_near_duplicates([best, mostly, half, inside, best.upper()]) == {1, 3, 4}
+    assert repeated([best, mostly, half, inside, best.upper()]) == {1, 3, 4}
 
 
 def test_short_passages_are_compared_whole() -> None:
-    assert find_near_duplicates(
-        ["copper kettle", "kettle", "copper kettle", "Copper, kettle!"]
-    ) == {
+    assert repeated(["copper kettle", "kettle", "copper kettle", "Copper, kettle!"]) == {
         2,
         3,
     }
-    assert find_near_duplicates([]) == set()
+    assert repeated([]) == set()
 
 
-@given(st.lists(st.text(max_size=20).map(clean_source), max_size=8))
+@given(st.lists(st.text(max_size=20).map(replace_surrogates), max_size=8))
 def test_the_best_of_equal_passages_stays(passages: list[str]) -> None:
-    dropped = find_near_duplicates([*passages, *passages])
+    dropped = repeated([*passages, *passages])
     assert {*range(len(passages), 2 * len(passages))} <= dropped
     assert 0 not in dropped

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from sidecar.aws_json import AwsError
 from sidecar.config_kendra_users import UserTokens
 from sidecar.kendra.user_context import Caller
-from sidecar.kendra.user_tokens import UserTokenReader, read_key_set
+from sidecar.kendra.user_tokens import UserTokenReader, check_key_set, read_key_set
 
 SECRET = "s" * 64
 ANN = {"user": "ann", "groups": ["staff", "chemists"]}
@@ -199,20 +199,70 @@ async def test_a_key_set_of_a_server_is_kept(
     assert server.asked == 1
 
 
-async def test_a_key_set_that_cannot_be_read_refuses_and_is_tried_again(
+async def test_a_new_key_is_fetched_and_an_old_one_forgotten(
     served: tuple[KeyServer, str], keys: dict[str, rsa.RSAPrivateKey]
 ) -> None:
     server, url = served
-    tokens = reader(key_set=url)
+    now = 0.0
+    tokens = UserTokenReader(UserTokens(key_set=url), Path(), lambda: now)
+    server.content = key_set(keys, "one")
+    assert (await tokens.read(sign(ANN, keys["one"], "RS256", "one"))).user == "ann"
+    server.content = key_set(keys, "two")
+    await refusal(tokens, sign(ANN, keys["two"], "RS256", "two"))
+    now = 11.0
+    assert (await tokens.read(sign(ANN, keys["two"], "RS256", "two"))).user == "ann"
+    assert "no key" in await refusal(tokens, sign(ANN, keys["one"], "RS256", "one"))
+
+
+async def test_a_server_that_fails_is_asked_again_after_a_second(
+    served: tuple[KeyServer, str], keys: dict[str, rsa.RSAPrivateKey]
+) -> None:
+    server, url = served
+    now = 0.0
+    tokens = UserTokenReader(UserTokens(key_set=url), Path(), lambda: now)
     token = sign(ANN, keys["one"], "RS256", "one")
     assert "cannot be read" in await refusal(tokens, token)
     server.content = key_set(keys, "one")
+    assert "cannot be read" in await refusal(tokens, token)
+    assert server.asked == 1
+    now = 1.5
     assert (await tokens.read(token)).user == "ann"
+
+
+async def test_a_failure_leaves_the_keys_until_they_are_too_old(
+    served: tuple[KeyServer, str], keys: dict[str, rsa.RSAPrivateKey]
+) -> None:
+    server, url = served
+    now = 0.0
+    tokens = UserTokenReader(UserTokens(key_set=url, key_set_seconds=300), Path(), lambda: now)
+    server.content = key_set(keys, "one")
+    token = sign(ANN, keys["one"], "RS256", "one")
+    assert (await tokens.read(token)).user == "ann"
+    server.content = None
+    now = 200.0
+    # Nobody can take the keys away by asking for one that is not there.
+    await refusal(tokens, sign(ANN, keys["two"], "RS256", "made-up"))
+    assert server.asked == 2
+    assert (await tokens.read(token)).user == "ann"
+    now = 301.0
+    assert "cannot be read" in await refusal(tokens, token)
 
 
 async def test_a_missing_file_refuses(keys: dict[str, rsa.RSAPrivateKey], tmp_path: Path) -> None:
     tokens = reader(tmp_path, key_set="keys.json")
     assert "cannot be read" in await refusal(tokens, sign(ANN, keys["one"], "RS256"))
+
+
+def test_a_key_set_can_be_checked_beforehand(
+    keys: dict[str, rsa.RSAPrivateKey], tmp_path: Path
+) -> None:
+    settings = UserTokens(key_set="keys.json")
+    assert check_key_set(UserTokens(secret=SECRET), tmp_path) is None
+    assert "keys.json cannot be read" in (check_key_set(settings, tmp_path) or "")
+    (tmp_path / "keys.json").write_text("{}")
+    assert "no JSON Web Key Set" in (check_key_set(settings, tmp_path) or "")
+    (tmp_path / "keys.json").write_text(json.dumps(key_set(keys, "one")))
+    assert check_key_set(settings, tmp_path) is None
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,14 @@ async def test_only_words_that_are_not_known_are_asked_for() -> None:
     assert analyze.asked == [["Cells", "and", "cell"], ["nuclei"]]
 
 
+async def test_punctuation_is_not_asked_for_but_counts_in_offsets() -> None:
+    words, analyze = WordTerms(), Analyzer()
+    terms = await words.learn("body", ['("Cells") -- cells'], analyze)
+    assert terms['("Cells")'] == (Term("cell", 2, 7),)
+    assert terms["--"] == ()
+    assert analyze.asked == [["Cells", "cells"]]
+
+
 async def test_fields_have_analyzers_of_their_own() -> None:
     words, analyze = WordTerms(), Analyzer()
     await words.learn("body", ["cell"], analyze)
