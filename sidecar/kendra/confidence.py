@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 from sidecar.config_kendra import Confidence
-from sidecar.logits import relevance, write_logits
+from sidecar.logits import LARGEST, relevance
 
 Bucket = Literal["VERY_HIGH", "HIGH", "MEDIUM", "LOW", "NOT_AVAILABLE"]
 
@@ -20,8 +20,8 @@ NOT_AVAILABLE: Final = "NOT_AVAILABLE"
 
 def calibrate(score: float, is_cosine: bool, settings: Confidence) -> float:
     """The probability, from 0 to 1, that a text of this score is relevant."""
-    [logit] = write_logits([score], settings.cosine if is_cosine else None)
-    return relevance(logit)
+    logit = settings.cosine.scale * (score - settings.cosine.middle) if is_cosine else score
+    return relevance(min(max(logit, -LARGEST), LARGEST))
 
 
 def bucket(probability: float | None, settings: Confidence) -> Bucket:
