@@ -3,6 +3,7 @@
 #   make demo ARGS=--once     try the product
 #   make test                 all tests (real OpenSearch nodes want Java and Maven)
 #   make check                format, lint, types
+#   make bench                speed beside others, writes docs/benchmarks.md; ARGS=--quick
 #   make quality              measure the order on judged collections, DATA=FOLDER
 #   make install              only the environment, .venv
 #
@@ -16,7 +17,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test check format lock quality
+.PHONY: install demo test check format lock bench quality
 
 install: $(STAMP)
 
@@ -42,6 +43,10 @@ check: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# Measures speed side by side with others (ARGS=--quick; ARGS='--only models,relay').
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks $(ARGS)
 
 # Measures the order on judged collections (DATA=FOLDER), and writes docs/quality.md.
 DATA ?= ../shared/data

@@ -1,0 +1,80 @@
+"""A sidecar as its users run it: `sidecar serve` in a process of its own."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """A running one; `start_seconds` is from its first instruction until it is ready."""
+
+    url: str
+    pid: int
+    start_seconds: float
+
+    def memory_mb(self, field: str = "VmRSS") -> float:
+        """Memory in use now, or at its peak (`VmHWM`), in MB of 10^6 bytes."""
+        lines = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) * 1.024e-3 for line in lines if line.startswith(field))
+
+
+@contextmanager
+def serving(
+    folder: Path,
+    upstream: str,
+    models: Mapping[str, Mapping[str, Any]],
+    plans: Mapping[str, Mapping[str, Any]],
+    routes: Mapping[str, str],
+    **main: Any,
+) -> Iterator[Serving]:
+    """Start it and wait until it is ready; `main`: further keys of the main file."""
+    (folder / "plans").mkdir(parents=True)
+    proxy, api = _free_port(), _free_port()
+    whole = {
+        "listen": f"127.0.0.1:{proxy}",
+        "api": f"127.0.0.1:{api}",
+        "upstream": {"urls": [upstream]},
+        "models": dict(models),
+        "routes": [{"index": index, "plan": plan} for index, plan in routes.items()],
+        **main,
+    }
+    (folder / "sidecar.yaml").write_text(yaml.safe_dump(whole))
+    for name, plan in plans.items():
+        (folder / "plans" / f"{name}.yaml").write_text(yaml.safe_dump(dict(plan)))
+    command = [sys.executable, "-m", "sidecar", "serve", "--config", str(folder / "sidecar.yaml")]
+    started = time.monotonic()
+    with (
+        (folder / "log").open("w") as log,
+        subprocess.Popen(  # noqa: S603 - the product
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True
+        ) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            if not any(line.startswith("ready") for line in process.stdout):
+                last = (folder / "log").read_text().strip().splitlines()[-1:]
+                raise RuntimeError(f"the sidecar did not start: {''.join(last)}")
+            seconds = time.monotonic() - started
+            yield Serving(f"http://127.0.0.1:{proxy}", process.pid, seconds)
+        finally:
+            process.terminate()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
