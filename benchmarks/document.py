@@ -10,7 +10,8 @@ from benchmarks.figures import Bar, Part, Spread, Table
 _HEAD = """# Benchmarks
 
 Written by `make bench`; do not edit. Every figure can be measured again with that one command
-(about 25 minutes; `make bench ARGS=--quick` gives rougher ones in five and leaves this page alone).
+(a quarter of an hour; `make bench ARGS=--quick` prints rougher ones in five minutes, and leaves
+this page alone).
 
 Figures are medians over the rounds of one run, with the lowest and the highest round in brackets.
 Whatever is compared was measured in alternation, so that what else the machine did fell on all of
