@@ -39,9 +39,9 @@ _HOW = (
 )
 
 _COLD_LIMIT = (
-    "The arithmetic itself: torch multiplies 32-bit floats near what an Intel processor can do, and"
-    " one byte at most four times as fast there, while attention, norms and rounding stay floats."
-    " bf16 would halve those where it is quicker than f32: with AMX, or on AMD since Zen 4."
+    "Not established. Likely the arithmetic: what is not brought to one byte stays in 32-bit floats"
+    " where bf16 is not quicker than those, and torch may run nearer to the processor's limit than"
+    " elsewhere. The load of the machine widens the spread."
 )
 
 

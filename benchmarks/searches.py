@@ -166,9 +166,9 @@ def _bars(kinds: Mapping[str, list[Times]]) -> tuple[Bar, ...]:
             "most",
             3.5,
             2.2,
-            "Reading the query text, which is a model's whole depth for some thirty tokens, and"
-            " OpenSearch's own work for 25 hits with their texts in place of 10; beside other work"
-            " on the machine, the turns that two threads of the model wait for each other.",
+            "Not established. Nearly all of it is inside the sidecar; the query text alone takes a"
+            " model's whole depth. The load of the machine, on which the model's threads and the"
+            " event loop wait for their turns, has a part in it that was not taken apart.",
         ),
         Bar(
             "page 2 of a rescored search, added p50; it needs no OpenSearch",
