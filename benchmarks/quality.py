@@ -18,7 +18,9 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,7 @@ from sidecar.metrics import Metrics
 from sidecar.models.loading import load_models
 from sidecar.models.scorers import Models
 from sidecar.screen import progress_bar
+from sidecar.split_documents import SplitDocuments
 from tests.nodes.node import OPENSEARCH_3, start_node
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -80,7 +83,11 @@ ONE_CHANGED: Mapping[str, Mapping[str, Any]] = {
         "fusion": {"method": "replace", "lexical": 0, "short_query_words": 1}
     },
 }
+SETTINGS_QUERIES = 200
+"""Single settings are compared on so many queries of a collection, at most."""
+
 _DEADLINE_MS = 60_000
+_SPLIT_BYTES = 1 << 30
 _TOGETHER = 2
 
 
@@ -217,17 +224,22 @@ class Measurement:
     ) -> None:
         plans = [shipped_plan("fused", **changes) for changes in ONE_CHANGED.values()]
         size = max(plan.rescore_window for plan in plans)
+        texts = dict(islice(collection.texts.items(), SETTINGS_QUERIES))
+        documents = SplitDocuments(_SPLIT_BYTES)
         direct: list[float] = []
         by_plan: list[list[float]] = [[] for _ in plans]
-        with progress_bar(
-            self._console, f"{collection.name}, single settings", len(collection.texts)
-        ) as advance:
-            for query, text in collection.texts.items():
+        with (
+            closing(documents),
+            progress_bar(
+                self._console, f"{collection.name}, single settings", len(texts)
+            ) as advance,
+        ):
+            for query, text in texts.items():
                 grades = collection.qrels[query]
                 url = f"{self._cluster}/{index}/_search"
                 window = await fetch_window(session, url, search_body(text, size), plans[0])
                 scorer = self._models.scorer(None)
-                orders = await order_by_plans(window, plans, scorer)
+                orders = await order_by_plans(window, plans, scorer, documents.split)
                 direct.append(ndcg(grades, window.ranked_ids, CUT))
                 for values, order in zip(by_plan, orders, strict=True):
                     values.append(ndcg(grades, order, CUT))

@@ -125,8 +125,9 @@ def _settings(changed: Sequence[Row]) -> list[str]:
     names = list(dict.fromkeys(row["setting"] for row in changed))
     by_name = {name: [row for row in changed if row["setting"] == name] for name in names}
     lines = [
-        "`fused` with one setting changed, computed by the ranking core on the same windows. The",
-        "last column is the collection with the most queries harmed for each one helped.",
+        "`fused` with one setting changed, computed by the ranking core on the same windows, of at",
+        "most 200 queries a collection. The last column is the collection with the most queries",
+        "harmed for each one helped.",
         "",
         "| setting | gain | questions | others | least gain | harmed / helped | at worst |",
         "|---|---|---|---|---|---|---|",

@@ -14,6 +14,7 @@ from typing import Any
 from aiohttp import ClientError, ClientSession
 
 from pipelines.errors import BadScores, NoText
+from pipelines.passages import Splitter, split_document
 from pipelines.plan import Plan
 from pipelines.rescore import Prepared, prepare, rescore
 from pipelines.scoring import Scorer
@@ -83,12 +84,13 @@ class RememberingScorer:
 
 
 async def order_by_plans(
-    window: Window, plans: Sequence[Plan], scorer: Scorer
+    window: Window, plans: Sequence[Plan], scorer: Scorer, split: Splitter = split_document
 ) -> list[tuple[str, ...]]:
     """The ids of the window's hits in the order of each plan, at its own rescore window.
 
     The plans may differ in all but the fields that they read. A plan that cannot rescore these
-    hits leaves their order. Raises the RescoreError of a model that fails.
+    hits leaves their order. `split` may remember documents from query to query. Raises the
+    RescoreError of a model that fails.
     """
     remembering = RememberingScorer(scorer)
     prepared: dict[Hashable, Prepared | None] = {}
@@ -99,7 +101,7 @@ async def order_by_plans(
         key = (size, plan.passages, bool(plan.fusion.lexical))
         if key not in prepared:
             try:
-                prepared[key] = prepare(plan, window.query_text, window.read.window(size))
+                prepared[key] = prepare(plan, window.query_text, window.read.window(size), split)
             except (NoText, BadScores):
                 prepared[key] = None
         orders.append(await _order(window, plan, prepared[key], remembering))
