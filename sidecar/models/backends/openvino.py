@@ -46,6 +46,8 @@ class OpenVinoGraph:
                     "PERFORMANCE_HINT": "LATENCY",
                     "NUM_STREAMS": 1,
                     "INFERENCE_NUM_THREADS": threads,
+                    # Bound to a core, a thread would wait there for OpenSearch or the event loop.
+                    "ENABLE_CPU_PINNING": False,
                     "INFERENCE_PRECISION_HINT": "f32" if precision == "f32" else fast_float(),
                     "DYNAMIC_QUANTIZATION_GROUP_SIZE": _GROUP if precision == "int8" else 0,
                     "CPU_RUNTIME_CACHE_CAPACITY": _CODE_CACHE,
