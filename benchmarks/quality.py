@@ -19,7 +19,6 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -31,8 +30,9 @@ from rich.console import Console
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.judged_collections import JudgedCollection, read_collections
+from benchmarks.quality_kendra import kendra_orders
 from benchmarks.quality_report import write_report
-from pipelines.measures import ndcg
+from pipelines.measures import mean_over_queries, ndcg
 from pipelines.plan import Plan
 from sidecar.app import Application
 from sidecar.config import Address, Apis, Config, MainFile, Model, Route, Upstream
@@ -83,22 +83,16 @@ ONE_CHANGED: Mapping[str, Mapping[str, Any]] = {
         "fusion": {"method": "replace", "lexical": 0, "short_query_words": 1}
     },
 }
-SETTINGS_QUERIES = 200
+PARTS = ("plans", "settings", "kendra")
+KENDRA_QUERIES = 100
+"""The Kendra API is asked so many queries of a collection, at most; each takes several calls."""
+
+SETTINGS_QUERIES = 100
 """Single settings are compared on so many queries of a collection, at most."""
 
 _DEADLINE_MS = 60_000
 _SPLIT_BYTES = 1 << 30
 _TOGETHER = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """One collection under one plan; `settings` tells the offline variants apart."""
-
-    collection: str
-    analyzer: str
-    plan: str
-    comparison: Mapping[str, Any]
 
 
 def shipped_plan(name: str, body: object = None, **changes: Any) -> Plan:
@@ -163,13 +157,24 @@ def summary(comparison: Comparison) -> dict[str, Any]:
 class Measurement:
     """One run over all collections; holds the clients of the cluster and of the proxy."""
 
-    def __init__(self, console: Console, cluster: str, proxy: str, models: Models) -> None:
+    def __init__(
+        self,
+        console: Console,
+        parts: Sequence[str],
+        cluster: str,
+        proxy: str,
+        models: Models,
+        cache: Path,
+    ) -> None:
         self._console = console
+        self._parts = parts
+        self._cache = cache
         self._cluster = cluster
         self._proxy = proxy
         self._models = models
-        self.measured: list[Measured] = []
+        self.measured: list[dict[str, Any]] = []
         self.changed: list[dict[str, Any]] = []
+        self.kendra: list[dict[str, Any]] = []
 
     async def collection(self, session: ClientSession, collection: JudgedCollection) -> None:
         for analyzer in ANALYZERS:
@@ -180,10 +185,12 @@ class Measurement:
             plans = SHIPPED if analyzer == "standard" else SHIPPED[:1]
             if collection.name in MORE_FIELDS and analyzer == "standard":
                 plans = (*plans, f"{collection.name}-fields")
-            for plan in plans:
+            for plan in plans if "plans" in self._parts else ():
                 await self._plan(collection, analyzer, index, plan, bodies, direct)
-            if analyzer == "standard":
+            if analyzer == "standard" and "settings" in self._parts:
                 await self._one_changed(session, collection, index)
+            if analyzer == "standard" and "kendra" in self._parts:
+                await self._kendra(collection, index)
             async with session.delete(f"{self._cluster}/{index}") as answer:
                 answer.raise_for_status()
 
@@ -209,7 +216,8 @@ class Measurement:
                     on_answer=advance,
                 )
         comparison = compare(collection.qrels, direct, rescored)
-        self.measured.append(Measured(collection.name, analyzer, plan, summary(comparison)))
+        named = {"collection": collection.name, "analyzer": analyzer, "plan": plan}
+        self.measured.append({**named, **summary(comparison)})
         low, high = comparison.interval.low, comparison.interval.high
         outcomes = ", ".join(f"{name} {count}" for name, count in comparison.outcomes.items())
         self._console.print(
@@ -218,6 +226,25 @@ class Measurement:
             highlight=False,
             soft_wrap=True,
         )
+
+    async def _kendra(self, collection: JudgedCollection, index: str) -> None:
+        texts = dict(islice(collection.texts.items(), KENDRA_QUERIES))
+        qrels = {query: collection.qrels[query] for query in texts}
+        bodies = {query: search_body(text) for query, text in texts.items()}
+        async with ClientSession(timeout=ClientTimeout(total=300)) as session:
+            url = f"{self._proxy}/{index}/_search"
+            fused = await run_queries(session, url, bodies)
+        plan = shipped_plan("fused")
+        runs = await asyncio.to_thread(
+            kendra_orders, self._cluster, self._cache, index, plan, texts
+        )
+        orders = {"fused": {q: list(a.ranked_ids) for q, a in fused.items()}, **runs}
+        means = {
+            name: mean_over_queries(ndcg, qrels, ranked, CUT) for name, ranked in orders.items()
+        }
+        self.kendra.append({"collection": collection.name, "queries": len(texts), **means})
+        told = ", ".join(f"{name} {value:.4f}" for name, value in means.items())
+        self._console.print(f"{collection.name}: nDCG@10 of {told}", highlight=False)
 
     async def _one_changed(
         self, session: ClientSession, collection: JudgedCollection, index: str
@@ -275,7 +302,11 @@ def configuration(cluster: str) -> Config:
 
 
 async def measure(
-    console: Console, cluster: str, cache: Path, collections: Sequence[JudgedCollection]
+    console: Console,
+    parts: Sequence[str],
+    cluster: str,
+    cache: Path,
+    collections: Sequence[JudgedCollection],
 ) -> Measurement:
     config = configuration(cluster)
     models = await asyncio.to_thread(
@@ -284,7 +315,8 @@ async def measure(
     app = Application(config, Path.cwd(), models)
     await app.start()
     try:
-        measurement = Measurement(console, cluster, f"http://{app.proxy_address}", models)
+        proxy = f"http://{app.proxy_address}"
+        measurement = Measurement(console, parts, cluster, proxy, models, cache)
         async with ClientSession(timeout=ClientTimeout(total=300)) as session:
             for collection in collections:
                 await measurement.collection(session, collection)
@@ -297,6 +329,11 @@ def read_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", type=Path, default=ROOT / ".." / "shared" / "data")
     parser.add_argument("--only", help="names of collections, parted by commas")
+    parser.add_argument(
+        "--parts",
+        default=",".join(PARTS),
+        help="which of plans, settings and kendra to measure; the others are kept from --json",
+    )
     parser.add_argument("--report", type=Path, default=ROOT / "docs" / "quality.md")
     parser.add_argument("--json", type=Path, help="also write the results here")
     parser.add_argument("--from-json", type=Path, help="write the report of an earlier run")
@@ -316,33 +353,41 @@ def chosen(arguments: argparse.Namespace) -> Iterator[JudgedCollection]:
             yield collection
 
 
+def run(console: Console, arguments: argparse.Namespace, parts: Sequence[str]) -> dict[str, Any]:
+    """Measure the parts; the results of these alone."""
+    collections = list(chosen(arguments))
+    with tempfile.TemporaryDirectory() as folder:
+        node = start_node(OPENSEARCH_3, Path(folder))
+        try:
+            done = asyncio.run(measure(console, parts, node.url, arguments.cache, collections))
+        finally:
+            node.stop()
+    results: dict[str, Any] = {
+        "opensearch": node.version,
+        "collections": {c.name: [len(c.texts), c.all_queries] for c in collections},
+    }
+    if "plans" in parts:
+        results["measured"] = done.measured
+    if "settings" in parts:
+        results["changed"] = done.changed
+    if "kendra" in parts:
+        results["kendra"] = done.kendra
+    return results
+
+
 def main() -> None:
     arguments = read_arguments()
     console = Console(stderr=True)
     if arguments.from_json:
         results = json.loads(arguments.from_json.read_text())
     else:
-        collections = list(chosen(arguments))
-        with tempfile.TemporaryDirectory() as folder:
-            node = start_node(OPENSEARCH_3, Path(folder))
-            try:
-                done = asyncio.run(measure(console, node.url, arguments.cache, collections))
-            finally:
-                node.stop()
-        results = {
-            "opensearch": node.version,
-            "collections": {c.name: [len(c.texts), c.all_queries] for c in collections},
-            "measured": [
-                {
-                    "collection": m.collection,
-                    "analyzer": m.analyzer,
-                    "plan": m.plan,
-                    **m.comparison,
-                }
-                for m in done.measured
-            ],
-            "changed": done.changed,
-        }
+        parts = arguments.parts.split(",")
+        if unknown := set(parts).difference(PARTS):
+            sys.exit(f"--parts: there is no {', '.join(sorted(unknown))}")
+        earlier = {}
+        if arguments.json and arguments.json.exists() and set(parts) != set(PARTS):
+            earlier = json.loads(arguments.json.read_text())
+        results = earlier | run(console, arguments, parts)
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=1))
     arguments.report.write_text(write_report(results))

