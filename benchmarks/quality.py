@@ -17,7 +17,7 @@ import asyncio
 import json
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -48,7 +48,6 @@ from tests.nodes.node import OPENSEARCH_3, start_node
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = ("fused", "kendra-intelligent-ranking")
-ANALYZERS = ("standard", "english")
 FIELDS = {"title": "title", "body": "text"}
 # What each collection has beside title and text, for the plan that reads more fields.
 MORE_FIELDS = {
@@ -83,7 +82,7 @@ ONE_CHANGED: Mapping[str, Mapping[str, Any]] = {
         "fusion": {"method": "replace", "lexical": 0, "short_query_words": 1}
     },
 }
-PARTS = ("plans", "settings", "kendra")
+PARTS = ("fused", "english", "plugin", "kendra", "settings")
 KENDRA_QUERIES = 100
 """The Kendra API is asked so many queries of a collection, at most; each takes several calls."""
 
@@ -160,14 +159,12 @@ class Measurement:
     def __init__(
         self,
         console: Console,
-        parts: Sequence[str],
         cluster: str,
         proxy: str,
         models: Models,
         cache: Path,
     ) -> None:
         self._console = console
-        self._parts = parts
         self._cache = cache
         self._cluster = cluster
         self._proxy = proxy
@@ -176,23 +173,25 @@ class Measurement:
         self.changed: list[dict[str, Any]] = []
         self.kendra: list[dict[str, Any]] = []
 
-    async def collection(self, session: ClientSession, collection: JudgedCollection) -> None:
-        for analyzer in ANALYZERS:
-            index = await load(session, self._cluster, collection, analyzer)
+    async def one(self, session: ClientSession, collection: JudgedCollection, part: str) -> None:
+        """Index a collection, measure one part on it, and take it away again."""
+        analyzer = "english" if part == "english" else "standard"
+        index = await load(session, self._cluster, collection, analyzer)
+        if part in ("fused", "english", "plugin"):
             bodies = {query: search_body(text) for query, text in collection.texts.items()}
             url = f"{self._cluster}/{index}/_search"
             direct = await run_queries(session, url, bodies, concurrency=_TOGETHER)
-            plans = SHIPPED if analyzer == "standard" else SHIPPED[:1]
-            if collection.name in MORE_FIELDS and analyzer == "standard":
-                plans = (*plans, f"{collection.name}-fields")
-            for plan in plans if "plans" in self._parts else ():
+            plans = ["kendra-intelligent-ranking" if part == "plugin" else "fused"]
+            if part == "fused" and collection.name in MORE_FIELDS:
+                plans.append(f"{collection.name}-fields")
+            for plan in plans:
                 await self._plan(collection, analyzer, index, plan, bodies, direct)
-            if analyzer == "standard" and "settings" in self._parts:
-                await self._one_changed(session, collection, index)
-            if analyzer == "standard" and "kendra" in self._parts:
-                await self._kendra(collection, index)
-            async with session.delete(f"{self._cluster}/{index}") as answer:
-                answer.raise_for_status()
+        elif part == "settings":
+            await self._one_changed(session, collection, index)
+        else:
+            await self._kendra(collection, index)
+        async with session.delete(f"{self._cluster}/{index}") as answer:
+            answer.raise_for_status()
 
     async def _plan(
         self,
@@ -307,7 +306,9 @@ async def measure(
     cluster: str,
     cache: Path,
     collections: Sequence[JudgedCollection],
-) -> Measurement:
+    keep: Callable[[Measurement], None],
+) -> None:
+    """Measure part after part; `keep` is called after each collection."""
     config = configuration(cluster)
     models = await asyncio.to_thread(
         load_models, config.main.models, Path.cwd(), Metrics(), cache=cache, passage_store_mb=1024
@@ -316,11 +317,12 @@ async def measure(
     await app.start()
     try:
         proxy = f"http://{app.proxy_address}"
-        measurement = Measurement(console, parts, cluster, proxy, models, cache)
+        measurement = Measurement(console, cluster, proxy, models, cache)
         async with ClientSession(timeout=ClientTimeout(total=300)) as session:
-            for collection in collections:
-                await measurement.collection(session, collection)
-        return measurement
+            for part in parts:
+                for collection in collections:
+                    await measurement.one(session, collection, part)
+                    keep(measurement)
     finally:
         await app.stop(1)
 
@@ -332,10 +334,10 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--parts",
         default=",".join(PARTS),
-        help="which of plans, settings and kendra to measure; the others are kept from --json",
+        help="which parts to measure; what --json has of the others is kept",
     )
     parser.add_argument("--report", type=Path, default=ROOT / "docs" / "quality.md")
-    parser.add_argument("--json", type=Path, help="also write the results here")
+    parser.add_argument("--json", type=Path, help="keep the results here, after each collection")
     parser.add_argument("--from-json", type=Path, help="write the report of an earlier run")
     parser.add_argument(
         "--cache",
@@ -354,24 +356,27 @@ def chosen(arguments: argparse.Namespace) -> Iterator[JudgedCollection]:
 
 
 def run(console: Console, arguments: argparse.Namespace, parts: Sequence[str]) -> dict[str, Any]:
-    """Measure the parts; the results of these alone."""
+    """Measure the parts; what --json has of others, from a run before, stays."""
     collections = list(chosen(arguments))
+    results: dict[str, Any] = {"measured": [], "changed": [], "kendra": []}
+    if arguments.json and arguments.json.exists() and set(parts) != set(PARTS):
+        results |= json.loads(arguments.json.read_text())
+    results["collections"] = {c.name: [len(c.texts), c.all_queries] for c in collections}
+    results["opensearch"] = OPENSEARCH_3.version
+    before = {key: results[key] for key in ("measured", "changed", "kendra")}
+
+    def keep(done: Measurement) -> None:
+        for key, kept in before.items():
+            results[key] = [*kept, *getattr(done, key)]
+        if arguments.json:
+            arguments.json.write_text(json.dumps(results, indent=1))
+
     with tempfile.TemporaryDirectory() as folder:
         node = start_node(OPENSEARCH_3, Path(folder))
         try:
-            done = asyncio.run(measure(console, parts, node.url, arguments.cache, collections))
+            asyncio.run(measure(console, parts, node.url, arguments.cache, collections, keep))
         finally:
             node.stop()
-    results: dict[str, Any] = {
-        "opensearch": node.version,
-        "collections": {c.name: [len(c.texts), c.all_queries] for c in collections},
-    }
-    if "plans" in parts:
-        results["measured"] = done.measured
-    if "settings" in parts:
-        results["changed"] = done.changed
-    if "kendra" in parts:
-        results["kendra"] = done.kendra
     return results
 
 
@@ -384,12 +389,7 @@ def main() -> None:
         parts = arguments.parts.split(",")
         if unknown := set(parts).difference(PARTS):
             sys.exit(f"--parts: there is no {', '.join(sorted(unknown))}")
-        earlier = {}
-        if arguments.json and arguments.json.exists() and set(parts) != set(PARTS):
-            earlier = json.loads(arguments.json.read_text())
-        results = earlier | run(console, arguments, parts)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=1))
+        results = run(console, arguments, parts)
     arguments.report.write_text(write_report(results))
     console.print(f"wrote {arguments.report}", highlight=False)
 
