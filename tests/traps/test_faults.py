@@ -7,6 +7,7 @@ twice, and connections return to where they were.
 from __future__ import annotations
 
 import resource
+import shutil
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
@@ -16,7 +17,8 @@ import pytest
 from sidecar.metrics import Metrics
 from sidecar.models.backends.base import FloatArray
 from sidecar.models.backends.fake import FakeBiEncoder
-from sidecar.models.passage_files import load_passages, save_passages
+from sidecar.models.passage_files import load_passages
+from sidecar.models.passage_keeping import PassageKeeper
 from sidecar.models.passage_store import PassageStore
 from sidecar.models.scorers import BiEncoderScorer, Models
 from tests.running import running_sidecar
@@ -292,21 +294,24 @@ async def test_a_disk_that_takes_nothing_does_not_keep_the_sidecar_from_stopping
     upstream: ScriptedUpstream, tmp_path: Path, disk: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = tmp_path / "cache"
-    if disk == "not writable":
-        folder.write_text("a file, where a folder should be")
     backend = FakeBiEncoder()
-    store = PassageStore(backend.dimensions, 1 << 20)
+    store = PassageStore(backend.dimensions, 1 << 20, tell_fresh=True)
 
-    def save() -> None:
-        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-        if disk == "full":
-            resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
-        try:
-            save_passages(store, backend.identity, folder)
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    class Keeper(PassageKeeper):
+        def close(self) -> None:
+            soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+            if disk == "full":
+                resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+            else:
+                shutil.rmtree(folder)
+                folder.write_text("a file, where a folder should be")
+            try:
+                super().close()
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
-    scorer = BiEncoderScorer("words", backend, store, Metrics(), save)
+    keeper = Keeper(store, backend.identity, folder)
+    scorer = BiEncoderScorer("words", backend, store, Metrics(), keeper)
     plans = {"docs": WORDS_FIRST}
     models = Models({"words": scorer})
     with running_sidecar(tmp_path, upstream.url, plans, {"docs": "docs"}, models) as running:
