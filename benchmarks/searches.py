@@ -166,9 +166,10 @@ def _bars(kinds: Mapping[str, list[Times]]) -> tuple[Bar, ...]:
             "most",
             3.5,
             2.2,
-            "Not established. Nearly all of it is inside the sidecar; the query text alone takes a"
-            " model's whole depth. The load of the machine, on which the model's threads and the"
-            " event loop wait for their turns, has a part in it that was not taken apart.",
+            "On a virtual machine of two cores, taken apart: the query text takes 2.2 ms back to back"
+            " and 4 ms after 20 ms of rest; the event loop's thread, idle meanwhile, runs again 2.5 ms"
+            " after it is woken; looking up and comparing 75 passages takes 0.4 ms. The rest is"
+            " reading, cutting and splicing the answer, and other hops between threads.",
         ),
         Bar(
             "page 2 of a rescored search, added p50; it needs no OpenSearch",
