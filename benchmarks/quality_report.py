@@ -131,6 +131,8 @@ def _settings(changed: Sequence[Row]) -> list[str]:
         "most 100 queries a collection. The last column is the collection with the most queries",
         "harmed for each one helped.",
         "",
+        f"Measured on {', '.join(dict.fromkeys(row['collection'] for row in changed))}.",
+        "",
         "| setting | gain | questions | others | least gain | harmed / helped | at worst |",
         "|---|---|---|---|---|---|---|",
     ]

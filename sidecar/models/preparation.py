@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 
@@ -52,8 +54,10 @@ def prepare_model(
         if stopping is not None:
             Thread(target=_end_when_stopping, args=(worker, stopping), daemon=True).start()
         try:
-            worker.stdin.write(json.dumps(order) + "\n")
-            worker.stdin.flush()  # and left open: the worker ends when it is closed
+            # Past the buffer, which would be written once more at the end; and left open: the
+            # worker ends when it is closed. Of one that is gone already the status is told below.
+            with suppress(BrokenPipeError):
+                os.write(worker.stdin.fileno(), json.dumps(order).encode() + b"\n")
             for line in worker.stdout:
                 answer = json.loads(line)
                 if "refused" in answer:
