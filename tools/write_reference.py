@@ -117,7 +117,10 @@ def _metrics() -> Iterator[str]:
 
 def _commands() -> Iterator[str]:
     for name, command in sorted(commands.commands.items()):
-        context = click.Context(command, info_name=f"sidecar {name}", max_content_width=80)
+        # The group decides how help is asked for.
+        group = click.Context(commands, **commands.context_settings)
+        context = click.Context(command, group, f"sidecar {name}", max_content_width=80)
+        context.parent = None
         yield from (f"### `sidecar {name}`", "", "```", command.get_help(context), "```", "")
 
 
