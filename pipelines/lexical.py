@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipelines.passages import Passage
-from pipelines.words import Words, read_words
+from pipelines.words import Words
 
 _K1 = 1.2
 _B = 0.75
@@ -66,9 +66,8 @@ class Evidence:
     groups: Mapping[int, float]
 
 
-def count_words(query_text: str, texts: Sequence[Words]) -> WordCounts:
-    """Count the different words of a query text, in ascending order, in each text."""
-    wanted = np.unique(read_words(query_text))
+def count_words(wanted: Words, texts: Sequence[Words]) -> WordCounts:
+    """Count each of the wanted words in each text; see `different_words` of a query text."""
     lengths = np.array([*map(len, texts)], np.int64)
     counts = np.zeros((len(wanted), len(texts)))
     if lengths.any():
@@ -80,19 +79,19 @@ def count_words(query_text: str, texts: Sequence[Words]) -> WordCounts:
 
 
 def weigh_evidence(
-    query_text: str, passages: Sequence[Passage], counted: WordCounts
+    wanted: Words, passages: Sequence[Passage], counted: WordCounts
 ) -> dict[int, float]:
     """Lexical evidence of each group that has passages, by its index; empty if there is none.
 
     BM25 of a group's best title plus that of its best passage, divided by the mean over all
     groups, plus the share of the query's words that the group holds in any text, out of those
-    that any group holds. `counted` is of the passages' bodies; titles are compared with titles,
-    each of a group's different ones once.
+    that any group holds. `counted` has the query's words in the passages' bodies; titles are
+    compared with titles, each of a group's different ones once.
     """
     titles: dict[tuple[int, bytes], Words] = {}
     for passage in passages:
         titles.setdefault((passage.group, passage.title_words.tobytes()), passage.title_words)
-    counted_titles = count_words(query_text, list(titles.values()))
+    counted_titles = count_words(wanted, list(titles.values()))
 
     groups = list(dict.fromkeys(passage.group for passage in passages))
     row = {group: number for number, group in enumerate(groups)}

@@ -10,8 +10,6 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-import numpy as np
-
 from pipelines.documents import read_documents, replace_surrogates
 from pipelines.errors import BadScores, DeadlinePassed, NoText, RescoreError
 from pipelines.fusion import Ranked, fuse, lay_on, rank_hits, reorder
@@ -20,9 +18,9 @@ from pipelines.hits import Hit
 from pipelines.lexical import Evidence, count_words, weigh_evidence
 from pipelines.passage_selection import select_passages
 from pipelines.passages import Passage, Splitter, split_document, split_passages
-from pipelines.plan import Plan
+from pipelines.plan import Passages, Plan
 from pipelines.scoring import Scorer, group_scores, weigh
-from pipelines.words import read_words
+from pipelines.words import different_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,21 +93,26 @@ def prepare(
     passages = split_passages(groups, plan.passages, split)
     if not passages:
         raise NoText("no hit has text in the fields of the plan's document; check their names")
-    counted = None
-    most = max(Counter(passage.group for passage in passages).values())
-    if plan.fusion.lexical or most > plan.passages.per_document:
-        counted = count_words(query_text, [passage.words for passage in passages])
-    scores = counted.bm25() if counted else [0.0] * len(passages)
+    wanted = different_words(query_text)
+    scores = [0.0] * len(passages)
+    evidence: Mapping[int, float] = {}
+    if plan.fusion.lexical or _has_to_choose(plan.passages, passages):
+        counted = count_words(wanted, [passage.words for passage in passages])
+        scores = counted.bm25()
+        if plan.fusion.lexical:
+            evidence = weigh_evidence(wanted, passages, counted)
     by_group: list[list[Passage]] = [[] for _ in groups]
     for passage in select_passages(query_text, passages, scores, plan.passages):
         by_group[passage.group].append(passage)
-    evidence = Evidence(
-        query_words=len(np.unique(read_words(query_text))),
-        groups=weigh_evidence(query_text, passages, counted)
-        if counted and plan.fusion.lexical
-        else {},
-    )
-    return Prepared(tuple(groups), tuple(map(tuple, by_group)), evidence)
+    return Prepared(tuple(groups), tuple(map(tuple, by_group)), Evidence(len(wanted), evidence))
+
+
+def _has_to_choose(settings: Passages, passages: Sequence[Passage]) -> bool:
+    """Whether BM25 decides which passages are read; the plugin's rules do without it."""
+    if settings.method == "kendra":
+        return False
+    counts = Counter((passage.group, passage.part) for passage in passages)
+    return max(counts.values()) > settings.per_document
 
 
 async def rescore(plan: Plan, query_text: str, prepared: Prepared, scorer: Scorer) -> Rescoring:

@@ -33,6 +33,11 @@ def read_words(text: str) -> Words:
     return np.fromiter(map(hash, words), np.int64, len(words))
 
 
+def different_words(text: str) -> Words:
+    """Each word of a text once, in ascending order of its hash."""
+    return np.unique(read_words(text))
+
+
 def has_unspaced(text: str) -> bool:
     """Whether the text has a character of the scripts in `UNSPACED`."""
     return not text.isascii() and _UNSPACED.search(text) is not None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from pipelines.lexical import count_words
-from pipelines.words import read_words
+from pipelines.words import different_words, read_words
 from sidecar.kendra.found_documents import Found, FoundDocument
 from sidecar.kendra.ranking import Ranking, ReadPassage
 from sidecar.kendra.served_index import MOST_RESULTS
@@ -162,7 +162,7 @@ def _best_by_words(text: str, query_text: str, words: int, most: int) -> Span | 
     if len(spans) < 2:
         return spans[0] if spans else None
     scores = count_words(
-        query_text, [read_words(text[span.start : span.end]) for span in spans]
+        different_words(query_text), [read_words(text[span.start : span.end]) for span in spans]
     ).bm25()
     return spans[max(range(len(spans)), key=lambda index: (scores[index], -index))]
 

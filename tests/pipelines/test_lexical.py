@@ -4,11 +4,11 @@ import pytest
 
 from pipelines.lexical import count_words, weigh_evidence
 from pipelines.passages import Passage
-from pipelines.words import read_words
+from pipelines.words import different_words, read_words
 
 
 def bm25(query_text: str, *texts: str, shared_word: float = 0.0) -> list[float]:
-    return count_words(query_text, [*map(read_words, texts)]).bm25(shared_word)
+    return count_words(different_words(query_text), [*map(read_words, texts)]).bm25(shared_word)
 
 
 def passage(group: int, number: int, title: str, body: str) -> Passage:
@@ -16,8 +16,8 @@ def passage(group: int, number: int, title: str, body: str) -> Passage:
 
 
 def evidence(query_text: str, *passages: Passage) -> dict[int, float]:
-    counted = count_words(query_text, [p.words for p in passages])
-    return weigh_evidence(query_text, passages, counted)
+    counted = count_words(different_words(query_text), [p.words for p in passages])
+    return weigh_evidence(different_words(query_text), passages, counted)
 
 
 def test_evidence_is_the_best_title_the_best_passage_and_the_words_that_are_there() -> None:

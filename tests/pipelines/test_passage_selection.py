@@ -8,7 +8,7 @@ from pipelines.lexical import count_words
 from pipelines.passage_selection import select_passages
 from pipelines.passages import Passage
 from pipelines.plan import Passages
-from pipelines.words import read_words
+from pipelines.words import different_words, read_words
 
 
 def passages_of(*groups: list[str]) -> list[Passage]:
@@ -26,7 +26,7 @@ def chosen(
     settings = Passages.model_validate({"per_document": count, "method": method})
     passages = passages_of(*groups)
     scores = count_words(
-        query_text.encode("utf-8", "replace").decode(), [p.words for p in passages]
+        different_words(query_text.encode("utf-8", "replace").decode()), [p.words for p in passages]
     ).bm25()
     kept = select_passages(query_text, passages, scores, settings)
     return [(passage.group, passage.number) for passage in kept]
@@ -40,7 +40,7 @@ def test_the_best_passages_of_each_group_are_kept_best_first() -> None:
 def test_each_field_that_is_read_apart_keeps_its_best_passages() -> None:
     texts = ["red shoe", "a hat", "red", "blue shoe"]
     passages = [replace(p, part=number // 2) for number, p in enumerate(passages_of(texts))]
-    scores = count_words("shoe", [p.words for p in passages]).bm25()
+    scores = count_words(different_words("shoe"), [p.words for p in passages]).bm25()
     kept = select_passages("shoe", passages, scores, Passages(per_document=1))
     assert [passage.number for passage in kept] == [0, 3]
 

@@ -17,7 +17,7 @@ from botocore.credentials import Credentials
 from pipelines.hits import Hit
 from pipelines.lexical import count_words
 from pipelines.rescore import prepare, rescore
-from pipelines.words import read_words
+from pipelines.words import different_words, read_words
 from sidecar.config import Model
 from sidecar.kendra_ranking.rescoring import write_score
 from sidecar.metrics import Metrics
@@ -47,7 +47,9 @@ def query_texts() -> list[str]:
 def page_of(corpus: dict[str, tuple[str, str]], query: str, with_titles: bool) -> list[PageHit]:
     """The best 30 by BM25, as a search would bring them."""
     scored = zip(
-        count_words(query, [read_words(body) for _, body in corpus.values()]).bm25(),
+        count_words(
+            different_words(query), [read_words(body) for _, body in corpus.values()]
+        ).bm25(),
         corpus,
         strict=True,
     )
