@@ -8,6 +8,7 @@ from click.testing import CliRunner, Result
 
 from sidecar.cli import main
 from sidecar.models.prepared import find_prepared
+from tests.tiny_cross_encoder import build_cross_encoder
 
 MAIN = """\
 upstream: {urls: ["http://127.0.0.1:9200"]}
@@ -38,24 +39,9 @@ def add_model(folder: Path, name: str, source: Path, *, more: str = "") -> None:
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Path:
-    """A cross-encoder of one small layer."""
-    from transformers import BertConfig, BertForSequenceClassification, BertTokenizerFast
-
     weights = tmp_path / "tiny"
     weights.mkdir()
-    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "of", "in"]
-    (weights / "vocab.txt").write_text("\n".join(words))
-    BertTokenizerFast(str(weights / "vocab.txt")).save_pretrained(weights)
-    config = BertConfig(
-        vocab_size=len(words),
-        hidden_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=64,
-        max_position_embeddings=32,
-        num_labels=1,
-    )
-    BertForSequenceClassification(config).save_pretrained(weights)
+    build_cross_encoder(weights, ["the", "of", "in"])
     return weights
 
 

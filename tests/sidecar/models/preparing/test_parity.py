@@ -33,6 +33,16 @@ def test_equal_scores_share_a_rank() -> None:
     assert compare(ties, apart).spearman_mean == pytest.approx(0.94868, abs=1e-5)
 
 
+def test_the_tenth_and_the_eleventh_may_tie() -> None:
+    scores = np.arange(75, dtype=np.float32)[None]
+    scores[0, 64] = scores[0, 65] - 1e-3
+    swapped = scores.copy()
+    swapped[0, [64, 65]] = scores[0, [65, 64]]
+    assert compare(scores, swapped).top_10 == 1.0
+    scores[0, 64] = 64
+    assert compare(scores, swapped).top_10 == 0.9
+
+
 def test_a_model_that_tells_nothing_apart_does_not_pass() -> None:
     assert compare(SCORES, np.zeros_like(SCORES)).spearman_mean == 0.0
 
