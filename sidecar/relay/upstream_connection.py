@@ -55,7 +55,7 @@ class AnswerReceiver(Protocol):
         ...
 
     def pause_request(self) -> None:
-        """The node reads slower than the request comes: write no more for now."""
+        """The node reads slower than the request comes: write no more until it resumes."""
         ...
 
     def resume_request(self) -> None:
@@ -159,7 +159,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._transport.abort()
 
     def pause_answer(self) -> None:
-        """Read no more for now: the answer is not taken as fast as it comes."""
+        """Read no more until it resumes: the answer is not taken as fast as it comes."""
         self._answer_paused = True
         if not self._transport.is_closing():
             self._transport.pause_reading()

@@ -113,7 +113,7 @@ class Usage:
         try:
             await asyncio.to_thread(_add, file, unsaved)
         except (OSError, sqlite3.Error) as error:
-            _log.warning("usage is not saved for now, %s: %s", file, error)
+            _log.warning("usage is not saved yet, %s: %s", file, error)
             for line, amounts in unsaved.items():
                 self._unsaved[line] = self._unsaved.get(line, _Amounts()).plus(amounts)
             self._changed.set()
