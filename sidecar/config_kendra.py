@@ -162,7 +162,7 @@ class KendraIndex(Strict):
     attributes: dict[AttributeName, Attribute] = Field(default={})
     """The attributes by name; names that begin with `_` are Kendra's reserved fields."""
 
-    text_match: Literal["most_fields", "best_fields", "cross_fields"] = "most_fields"
+    text_match: Literal["most_fields", "best_fields", "cross_fields"] = "best_fields"
     """How matches in several fields add up (`multi_match`)."""
 
     language: str = Field(default="en", min_length=2)
@@ -202,6 +202,9 @@ class KendraIndex(Strict):
 
     highlight_offsets: Literal["code_points", "utf_16"] = "code_points"
     """Unit of highlight offsets: `utf_16` for clients in Java and JavaScript."""
+
+    query_token_words: int = Field(default=30, ge=1, le=1000)
+    """Token words of a query text that count; the rest is dropped, as Kendra does behind 30."""
 
     max_query_characters: int = Field(default=1000, ge=1, le=100_000)
     """Longer query texts are refused."""

@@ -4,7 +4,8 @@
     alternative   sequences joined by AND
     sequence  items, each with a NOT before it or without: words, "phrases", clauses, (queries)
 
-Operators are upper-case, AND binds closer than OR, and words beside one another are one item.
+Operators are upper-case, AND binds closer than OR, and words beside one another are one item. In a
+sentence that is wholly in capitals nothing is an operator.
 Source: "Searching with advanced query syntax" of the Amazon Kendra developer guide. What a user
 types reaches OpenSearch only as values: `query_string` would let through regular expressions and
 the names of fields that are nobody's business.
@@ -13,8 +14,9 @@ the names of fields that are nobody's business.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 from pipelines.documents import replace_surrogates
 from sidecar.config_kendra import KendraIndex
@@ -34,6 +36,8 @@ _SIGNS = re.compile(r'[\s()\[\]{}"<>=*]+')
 # A tuple: nodes are looked for in it too, and some cannot be hashed.
 _OPERATORS = ("AND", "OR", "NOT")
 _SENTENCE_ENDS = ".,;:!?"
+_SENTENCE_WORDS = 3
+_SYNTAX_SIGN = re.compile(r'[":*()\[\]{}]')
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,7 @@ def parse_query(text: str, index: KendraIndex) -> ParsedQuery:
     """Read a query text; a mistake in it becomes a warning, never an error."""
     text = replace_surrogates(text).strip()
     try:
-        tokens = list(_tokenise(text, index))
+        tokens = list(_tokenise(text, index, _OPERATORS if _has_operators(text) else ()))
         if sum(not isinstance(token, Words) for token in tokens) > MOST_SIGNS:
             raise InvalidSyntax(f"The query has more than {MOST_SIGNS} operators and clauses.")
         root = _Parser(tokens).parse() if tokens else Words("")
@@ -201,7 +205,21 @@ class _Parser:
         return taken
 
 
-def _tokenise(text: str, index: KendraIndex) -> Iterator[Node | str]:
+def _has_operators(text: str) -> bool:
+    """Whether an AND of the text is an operator, and not a word of a sentence in capitals.
+
+    Where all is in capitals they tell nothing. Several words beside each other are a sentence
+    then, unless other signs of the syntax say that an expression is meant.
+    """
+    if any(char.islower() for char in text) or _SYNTAX_SIGN.search(text):
+        return True
+    runs = groupby(text.split(), _OPERATORS.__contains__)
+    return all(
+        is_operator or sum(map(str.isupper, run)) < _SENTENCE_WORDS for is_operator, run in runs
+    )
+
+
+def _tokenise(text: str, index: KendraIndex, operators: Collection[str]) -> Iterator[Node | str]:
     """The operators and parentheses of a text as strings, all else as nodes."""
     at = _skip_blanks(text, 0)
     while at < len(text):
@@ -219,16 +237,16 @@ def _tokenise(text: str, index: KendraIndex) -> Iterator[Node | str]:
             yield Clause(clause[0])
             at = clause[1]
         else:
-            word, at = _read_word(text, at)
+            word, at = _read_word(text, at, operators)
             yield word
         at = _skip_blanks(text, at)
 
 
-def _read_word(text: str, at: int) -> tuple[Node | str, int]:
+def _read_word(text: str, at: int, operators: Collection[str]) -> tuple[Node | str, int]:
     match = _WORD.match(text, at)
     assert match
     word = match[0]
-    if word in _OPERATORS:
+    if word in operators:
         return word, match.end()
     if "*" in word:
         return Wildcard(read_wildcard(word.rstrip(_SENTENCE_ENDS))), match.end()

@@ -174,7 +174,7 @@ def _read_text(members: Mapping[str, Any], index: KendraIndex) -> str:
         raise invalid(
             f"QueryText has {len(text)} characters, of {index.max_query_characters} allowed."
         )
-    return cut_query_text(text)
+    return cut_query_text(text, index.query_token_words)
 
 
 def _read_shown(members: Mapping[str, Any], index: KendraIndex) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Token words: what counts of a query text, and the cut behind the thirtieth of them.
+"""Token words: what counts of a query text, and the cut behind the last of them.
 
 A token word is a word by Unicode's rules (UAX 29) that is no stop word, no operator and no field
 name: `Timeoff AND October AND Category:HR` has three, timeoff, october and hr.
@@ -14,9 +14,6 @@ from icu4py.breakers import WordBreaker
 
 from pipelines.documents import replace_surrogates
 from pipelines.kendra_text import STOP_WORDS
-
-TOKEN_WORDS = 30
-"""Token words of a query text that count; Kendra drops the rest silently."""
 
 OPERATORS = frozenset({"AND", "OR", "NOT"})
 
@@ -52,7 +49,7 @@ def find_token_words(text: str) -> list[TokenWord]:
     return found
 
 
-def cut_query_text(text: str, most: int = TOKEN_WORDS) -> str:
+def cut_query_text(text: str, most: int) -> str:
     """Drop what stands behind the last token word that counts.
 
     Quotes and parentheses that the cut leaves open are closed, a range that it would halve is

@@ -46,7 +46,6 @@ def opensearch_order(url: str) -> list[str]:
     query = {
         "multi_match": {
             "query": TEXT,
-            "type": "most_fields",
             "fields": ["heading^2", "content", "meta.category.text"],
         }
     }

@@ -61,6 +61,13 @@ def parse(text: str) -> Node:
         ),
         ("Timeoff AND October AND _category:HR", And((Words("Timeoff"), Words("October"), HR))),
         ("a OR b AND NOT c", Or((Words("a"), And((Words("b"), Not(Words("c"))))))),
+        ("HR AND IT OR TAX", Or((And((Words("HR"), Words("IT"))), Words("TAX")))),
+        ("TAX LAW AND NEW YORK", And((Words("TAX LAW"), Words("NEW YORK")))),
+        ("(NEW YORK CITY) AND TAX", And((Words("NEW YORK CITY"), Words("TAX")))),
+        (
+            "\u6a5f \u68b0 \u5b66 AND \u7fd2",
+            And((Words("\u6a5f \u68b0 \u5b66"), Words("\u7fd2"))),
+        ),
         ("machine learning AND aws", And((Words("machine learning"), Words("aws")))),
         ("a NOT b c", Sequence((Words("a c"), Not(Words("b"))))),
         ("a NOT (b c)", Sequence((Words("a"), Not(Words("b c"))))),
@@ -85,6 +92,7 @@ def test_each_form_of_the_guide(text: str, expected: Node) -> None:
         "AT&T array[0] {a} 50% c++ <b>",
         "\u4e2d\u6587 na\u00efve \U0001f600",
         "AndOR NOTE",
+        "MEASUREMENT OF DIELECTRIC CONSTANT AND LOSS",
     ],
 )
 def test_text_without_syntax_is_kept_as_it_is(text: str) -> None:

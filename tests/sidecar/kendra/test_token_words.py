@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.kendra.token_words import cut_query_text, find_token_words
+from tests.sidecar.kendra.indexes import make_index
 
 
 def words(text: str) -> list[str]:
@@ -43,10 +44,11 @@ def test_a_token_word_says_where_it_stands() -> None:
 
 
 def test_thirty_token_words_stay_and_the_rest_is_dropped_silently() -> None:
+    most = make_index().query_token_words
     text = " ".join(f"the w{number}" for number in range(40))
-    assert words(cut_query_text(text)) == [f"w{number}" for number in range(30)]
+    assert words(cut_query_text(text, most)) == [f"w{number}" for number in range(30)]
     short = " ".join(f"the w{number}" for number in range(30))
-    assert cut_query_text(short) == short
+    assert cut_query_text(short, most) == short
 
 
 @pytest.mark.parametrize(
