@@ -58,8 +58,8 @@ class KendraFields(Strict):
     uri: FieldName | None = None
     """The field of the document's address, which is shown as DocumentURI and `_source_uri`."""
 
-    title_importance: Importance = 2
-    """Weight of matches in the title, as `_document_title` has by default."""
+    title_importance: Importance = 1
+    """Weight of matches in the title; Kendra's `_document_title` has 2 by default."""
 
     body_importance: Importance = 1
     """Weight of matches in the body."""

