@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import fsum, isfinite
 from typing import Protocol
 
@@ -27,6 +27,18 @@ class Scorer(Protocol):
 
         Raises a `RescoreError` when nothing can be scored at all.
         """
+        ...
+
+
+class Scorers(Protocol):
+    """Where each search gets its scorer from."""
+
+    def scorer(self, deadline: float | None) -> Scorer:
+        """One for a search that must end by `deadline`, in seconds of the monotonic clock."""
+        ...
+
+    def expect(self, models: Iterable[str], query_text: str) -> None:
+        """Say that a search with this query text is under way, so that models begin to read it."""
         ...
 
 

@@ -113,7 +113,7 @@ class ApiListener:
             self._config,
             settings,
             self._upstream,
-            self._scoring.scorer,
+            self._scoring.models,
             self._documents,
             self._folder,
             self._metrics,

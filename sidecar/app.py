@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from pipelines.scoring import Scorer
 from sidecar.api_listener import ApiListener, BadKendraIndexes
 from sidecar.config import Address, Config
 from sidecar.document_scoring import DocumentScoring
@@ -108,7 +107,7 @@ class Application:
         front: Front = SearchFront(
             self._config,
             self._pool,
-            self._scorer,
+            lambda: self._models,
             self._documents,
             self.metrics,
             self._plugin_settings,
@@ -130,7 +129,7 @@ class Application:
             self._config,
             self._folder,
             Readiness(main.upstream, self._upstream_tls, self._model_states),
-            DocumentScoring(self._scorer),
+            DocumentScoring(lambda: self._models),
             self._pool,
             self._documents,
             self.metrics,
@@ -182,9 +181,6 @@ class Application:
         await asyncio.to_thread(self._documents.close)
         if self._models is not None:
             await asyncio.to_thread(self._models.close)
-
-    def _scorer(self) -> Callable[[float], Scorer] | None:
-        return self._models.scorer if self._models else None
 
     def _model_states(self) -> dict[str, str]:
         state = "ready" if self._models else "loading"

@@ -15,7 +15,7 @@ from pipelines.errors import DeadlinePassed, Overloaded, RescoreError
 from pipelines.hits import Hit
 from pipelines.plan import DocumentFields, Fusion, Plan
 from pipelines.rescore import prepare, rescore
-from pipelines.scoring import Scorer
+from pipelines.scoring import Scorers
 
 _ON_THE_LOOP = 4096
 """Characters that are cut into passages in less than a millisecond; more goes to a thread."""
@@ -39,9 +39,9 @@ class GivenDocument:
 
 @dataclass(frozen=True, slots=True)
 class DocumentScoring:
-    """Scores documents by a plan. `scorer` is None while the models are being loaded."""
+    """Scores documents by a plan. `models` gives None while they are being loaded."""
 
-    scorer: Callable[[], Callable[[float], Scorer] | None]
+    models: Callable[[], Scorers | None]
 
     async def score(
         self,
@@ -63,8 +63,8 @@ class DocumentScoring:
         Raises RescoreError when nothing could be scored; with `whole` also DeadlinePassed or
         Overloaded when not everything that has text could be.
         """
-        scorer = self.scorer()
-        if scorer is None:
+        models = self.models()
+        if models is None:
             raise NotReady("the models are still being loaded; try again in a few seconds")
         if not documents:
             return []
@@ -89,8 +89,9 @@ class DocumentScoring:
         if size <= _ON_THE_LOOP:
             prepared = prepare(as_hits, query_text, hits)
         else:
+            models.expect((stage.model for stage in as_hits.stages), query_text)
             prepared = await asyncio.to_thread(prepare, as_hits, query_text, hits)
-        rescoring = await rescore(as_hits, query_text, prepared, scorer(deadline))
+        rescoring = await rescore(as_hits, query_text, prepared, models.scorer(deadline))
         scores = [hit.fused for hit in rescoring.hits]
         readable = {
             document.position

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from pipelines.scoring import Scorers
 from sidecar.aws_errors import access_denied, internal
 from sidecar.aws_json import (
     AwsError,
@@ -33,7 +34,7 @@ from sidecar.kendra.mapping_check import check_mappings
 from sidecar.kendra.operations import OPERATIONS, SERVICE, SIGNING_NAME
 from sidecar.kendra.query_ids import QueryIds
 from sidecar.kendra.request import read_query, read_retrieve
-from sidecar.kendra.searches import ScorerBy, Searches
+from sidecar.kendra.searches import Searches
 from sidecar.kendra.served_index import ServedIndex, basic, build_indexes, find_index
 from sidecar.kendra.upstream_search import UpstreamSearch
 from sidecar.kendra.user_context import Caller, find_token, read_caller
@@ -59,13 +60,13 @@ class KendraApi:
         settings: Kendra,
         indexes: Mapping[str, ServedIndex],
         upstream: UpstreamSearch,
-        scorer: Callable[[], ScorerBy | None],
+        models: Callable[[], Scorers | None],
         documents: SplitDocuments,
         folder: Path,
         metrics: Metrics,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`scorer` gives None while the models are loaded; `folder`: where relative paths start."""
+        """`models` gives None while they are loaded; `folder`: where relative paths start."""
         self._settings = settings
         self._indexes = indexes
         self._metrics = metrics
@@ -73,7 +74,7 @@ class KendraApi:
         ids = QueryIds(settings.feedback_key.encode() if settings.feedback_key else None)
         feedback = folder / settings.feedback if settings.feedback else None
         self._feedback = FeedbackFile(feedback, ids)
-        self._searches = Searches(upstream, scorer, documents, ids, metrics, clock)
+        self._searches = Searches(upstream, models, documents, ids, metrics, clock)
         self._keys = {key.id: key for key in settings.access_keys}
         self._secrets = {key.id: key.secret for key in settings.access_keys}
         self._upstream = upstream
@@ -182,7 +183,7 @@ def build_kendra(
     config: Config,
     settings: Kendra,
     upstream: Exchanger,
-    scorer: Callable[[], ScorerBy | None],
+    models: Callable[[], Scorers | None],
     documents: SplitDocuments,
     folder: Path,
     metrics: Metrics,
@@ -196,7 +197,7 @@ def build_kendra(
             urlsplit(config.main.upstream.urls[0]).netloc,
             settings.deadline_ms / 1000,
         ),
-        scorer,
+        models,
         documents,
         folder,
         metrics,

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from pipelines.scoring import Scorer
+from pipelines.scoring import Scorers
 from sidecar.kendra.answers import Answer, find_answers
 from sidecar.kendra.excerpts import cut_retrieved
 from sidecar.kendra.faq import choose_faq, read_faq_entries, write_faq_search
@@ -26,9 +26,6 @@ from sidecar.metrics import Metrics
 from sidecar.opensearch.exchange import off_loop
 from sidecar.split_documents import SplitDocuments
 
-ScorerBy = Callable[[float], Scorer]
-"""Gives a scorer for a deadline in seconds of the monotonic clock."""
-
 _PAUSE_S: Final = 60.0
 """After a refused `_analyze` it is not asked for again so soon."""
 
@@ -39,15 +36,15 @@ class Searches:
     def __init__(
         self,
         upstream: UpstreamSearch,
-        scorer: Callable[[], ScorerBy | None],
+        models: Callable[[], Scorers | None],
         documents: SplitDocuments,
         ids: QueryIds,
         metrics: Metrics,
         clock: Callable[[], float],
     ) -> None:
-        """`scorer` gives None while the models are being loaded."""
+        """`models` gives None while they are being loaded."""
         self._upstream = upstream
-        self._scorer = scorer
+        self._loaded = models
         self._documents = documents
         self._ids = ids
         self._metrics = metrics
@@ -111,6 +108,10 @@ class Searches:
             values = [*ask_for_values(settings, asked.shown), *value_fields(settings)]
             body = write_featured_search(index, features, asked.filters, values)
             searches["featured"] = Search(settings.index, body, copies)
+        models = self._loaded()
+        if models and asked.words and index.plan.enabled:
+            # Read while OpenSearch searches.
+            models.expect((stage.model for stage in index.plan.stages), asked.words)
         content = await self._upstream.run(list(searches.values()), account)
 
         def read() -> Gathered:
@@ -128,11 +129,11 @@ class Searches:
 
     def _open_models(self, index: ServedIndex) -> Models | None:
         """The models until the plan's deadline from now; None when they do not take part."""
-        scorer = self._scorer()
-        if scorer is None or not index.plan.enabled:
+        models = self._loaded()
+        if models is None or not index.plan.enabled:
             return None
         deadline = time.monotonic() + index.plan.deadline_ms / 1000
-        return Models(scorer(deadline), deadline)
+        return Models(models.scorer(deadline), deadline)
 
     async def _rank(
         self,

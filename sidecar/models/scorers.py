@@ -8,9 +8,10 @@ text.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,6 +35,8 @@ _LOOKUP_TEXTS = 256
 class TextScorer(Protocol):
     """One model and its way to score."""
 
+    def expect(self, query_text: str) -> None: ...
+
     async def score(
         self, query_text: str, texts: Sequence[str], deadline: float | None
     ) -> Scores: ...
@@ -47,6 +50,9 @@ class CrossEncoderScorer:
     def __init__(self, name: str, backend: CrossEncoderBackend, metrics: Metrics) -> None:
         self._backend = backend
         self._schedule = Schedule(name, metrics)
+
+    def expect(self, query_text: str) -> None:
+        """Nothing can be read without the passages."""
 
     async def score(self, query_text: str, texts: Sequence[str], deadline: float | None) -> Scores:
         return await self._schedule.run(functools.partial(self._read, query_text), texts, deadline)
@@ -82,9 +88,20 @@ class BiEncoderScorer:
         self._keeper = keeper
         # Touched by the event loop alone, so it needs no lock.
         self._queries: OrderedDict[bytes, FloatArray] = OrderedDict()
+        self._expected: dict[bytes, asyncio.Task[FloatArray]] = {}
         self._hits = metrics.passage_lookups.labels(name, "hit")
         self._misses = metrics.passage_lookups.labels(name, "miss")
         metrics.passages_stored.labels(name).set_function(store.__len__)
+
+    def expect(self, query_text: str) -> None:
+        """Begin to read a query text whose passages are not known yet."""
+        key = passage_digest(query_text)
+        if key in self._queries or key in self._expected:
+            return
+        task = asyncio.get_running_loop().create_task(self._read_expected(key, query_text))
+        # Perhaps no search will want it: then nobody else asks how it ended.
+        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        self._expected[key] = task
 
     async def score(self, query_text: str, texts: Sequence[str], deadline: float | None) -> Scores:
         query = await self._query_vector(query_text, deadline)
@@ -159,17 +176,36 @@ class BiEncoderScorer:
     async def _query_vector(self, query_text: str, deadline: float | None) -> FloatArray:
         key = passage_digest(query_text)
         vector = self._queries.get(key)
-        if vector is None:
+        if vector is None and (expected := self._expected.get(key)):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(deadline):
+                    # Another search may wait for the same one.
+                    return await asyncio.shield(expected)
+        elif vector is None:
             [vector] = await self._schedule.run(
                 self._read_query, [query_text], deadline, lane="queries"
             )
-            if vector is None:
-                raise DeadlinePassed("the query text was not read in time")
+        if vector is None:
+            raise DeadlinePassed("the query text was not read in time")
+        self._keep_query(key, vector)
+        return vector
+
+    async def _read_expected(self, key: bytes, query_text: str) -> FloatArray:
+        try:
+            [vector] = await self._schedule.run(
+                self._read_query, [query_text], None, lane="queries"
+            )
+        finally:
+            del self._expected[key]
+        assert vector is not None  # there was no deadline
+        self._keep_query(key, vector)
+        return vector
+
+    def _keep_query(self, key: bytes, vector: FloatArray) -> None:
         self._queries[key] = vector
         self._queries.move_to_end(key)
         if len(self._queries) > _QUERY_VECTORS:
             self._queries.popitem(last=False)
-        return vector
 
     def _read_query(self, texts: Sequence[str]) -> list[FloatArray]:
         shape = (len(texts), self._backend.dimensions)
@@ -200,6 +236,15 @@ class Models:
     def scorer(self, deadline: float | None) -> Scorer:
         """A scorer for one search that must end by `deadline`, in seconds of `loop.time()`."""
         return _SearchScorer(self._scorers, deadline)
+
+    def expect(self, models: Iterable[str], query_text: str) -> None:
+        """Let those of the models that can begin to read the query text of a search to come.
+
+        Call it in the event loop of the searches. It costs a short text where no search follows.
+        """
+        for name in models:
+            if name in self._scorers:
+                self._scorers[name].expect(query_text)
 
     def close(self) -> None:
         """End the threads and save what is kept; takes as long as a chunk and the disk do."""

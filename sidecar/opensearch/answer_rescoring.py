@@ -15,7 +15,7 @@ from typing import Any, Final
 from pipelines.errors import DeadlinePassed, RescoreError
 from pipelines.plan import Plan
 from pipelines.rescore import Prepared, Rescoring, rescore
-from pipelines.scoring import Scorer
+from pipelines.scoring import Scorers
 from sidecar.opensearch.exchange import (
     BODY_LIMIT,
     READ_ON_THE_LOOP,
@@ -43,21 +43,23 @@ OnRescored = Callable[[ReadHits, Prepared, Rescoring], object]
 class Search:
     """Where the work of one search is done: its plan, OpenSearch, and the models.
 
-    `scorer` gives the scorer for a deadline in seconds of the monotonic clock. `documents` are
-    those that were cut into passages before, `windows` those that were rescored before; None
-    keeps none. `plugin_plan` is
-    what a search with the Kendra plugin's section in `ext` gets in place of `plan`, if there is
-    one; its name is PLUGIN_PLAN.
+    `documents` are those that were cut into passages before, `windows` those that were rescored
+    before; None keeps none. `plugin_plan` is what a search with the Kendra plugin's section in
+    `ext` gets in place of `plan`, if there is one; its name is PLUGIN_PLAN.
     """
 
     plan_name: str
     plan: Plan
     upstream: Exchanger
-    scorer: Callable[[float], Scorer]
+    models: Scorers
     documents: SplitDocuments
     plugin_plan: Plan | None = None
     on_rescored: OnRescored | None = None
     windows: WindowCache | None = None
+
+    def expect(self, query_text: str) -> None:
+        """Let the models read the query text while OpenSearch searches."""
+        self.models.expect((stage.model for stage in self.plan.stages), query_text)
 
 
 async def rescore_answer(
@@ -146,7 +148,7 @@ async def _rescore(
             raise DeadlinePassed("the text was not fetched in time") from None
         hits = read.window(plan.rescore_window, sources)
     prepared = await search.documents.prepare(plan, found.query_text, hits, deadline)
-    rescoring = await rescore(plan, found.query_text, prepared, search.scorer(deadline))
+    rescoring = await rescore(plan, found.query_text, prepared, search.models.scorer(deadline))
     if search.on_rescored is not None:
         search.on_rescored(read, prepared, rescoring)
     return rescoring

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from pipelines.scoring import Scorer
+from pipelines.scoring import Scorers
 from sidecar.config import Config
 from sidecar.metrics import Metrics
 from sidecar.opensearch.answer_rescoring import OnRescored, Search
@@ -40,7 +40,7 @@ _Answering = Callable[[Request, Search], Awaitable[tuple[_Taken, Outcome]]]
 class SearchFront:
     """The front door for OpenSearch's own search API; a `relay.front.Front`.
 
-    `scorer` gives the scorer for a deadline, or None while the models are being loaded.
+    `models` gives None while they are being loaded.
     `documents` are those that were cut into passages before.
     `plugin_settings` are the Kendra plugin's index settings, if they are kept at all; then there
     is a plan of the name PLUGIN_PLAN. `on_rescored` is told of every rescoring. `windows` are
@@ -49,7 +49,7 @@ class SearchFront:
 
     config: Config
     upstream: Exchanger
-    scorer: Callable[[], Callable[[float], Scorer] | None]
+    models: Callable[[], Scorers | None]
     documents: SplitDocuments
     metrics: Metrics
     plugin_settings: PluginSettingsFile | None = None
@@ -161,12 +161,12 @@ class SearchFront:
             else:
                 reason = reason or "unknown_plan"
         plan = self.config.plans[plan_name]
-        scorer = self.scorer()
+        models = self.models()
         if not plan.enabled:
             reason = reason or "disabled"
-        if scorer is None:
+        if models is None:
             reason = reason or "starting"
-        if reason is not None or scorer is None:
+        if reason is not None or models is None:
             return Outcome(plan_name, "skipped", reason)
         if ranking is not None:
             plan = ranking.apply(plan)
@@ -175,7 +175,7 @@ class SearchFront:
             plan_name,
             plan,
             self.upstream,
-            scorer,
+            models,
             self.documents,
             plugin_plan=plugin_plan,
             on_rescored=self.on_rescored,

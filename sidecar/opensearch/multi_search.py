@@ -96,6 +96,8 @@ async def search_all_and_rescore(
     read = await off_loop(size, lambda: _read(request, names, search_of))
     if not read.widened:
         return _forward(read.left)
+    first = min(read.widened)
+    read.widened[first].search.expect(read.widened[first].found.query_text)
     try:
         response = await _fetch(request.head, read)
         content, coding = decode_answer(response)

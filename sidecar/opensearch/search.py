@@ -57,6 +57,7 @@ async def search_and_rescore(request: Request, search: Search) -> tuple[Forward 
             if kept is not None:
                 return await _answer_from(kept, found, request.head)
             found = fetch_whole_pages(found, search.plan.rescore_window)
+        search.expect(found.query_text)
         response = await fetch(readable.head, *widen_window(found), search.upstream)
         if response.head.status in _WHATEVER_THE_WINDOW:
             outcome = Outcome(search.plan_name, "skipped", "refused")

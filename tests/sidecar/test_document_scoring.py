@@ -7,6 +7,7 @@ import pytest
 from pipelines.errors import NoText, Overloaded
 from pipelines.plan import Plan
 from sidecar.document_scoring import DocumentScoring, GivenDocument, NotReady
+from tests.one_scorer import OneScorer
 
 Numbers = Sequence[float | None]
 
@@ -26,7 +27,7 @@ def plan_of(*stages: dict[str, object], **keys: object) -> Plan:
 
 
 def scoring(score: Callable[[str, str], float | None]) -> DocumentScoring:
-    return DocumentScoring(lambda: lambda _: Reads(score))
+    return DocumentScoring(lambda: OneScorer(Reads(score)))
 
 
 def length(_: str, text: str) -> float:

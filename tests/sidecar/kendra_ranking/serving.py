@@ -137,18 +137,19 @@ def serving(
     folder: Path,
     models: Models | None = None,
     plan: Plan | None = None,
+    *,
+    loading: bool = False,
     **settings: Any,
 ) -> Iterator[Served]:
     """Start a door with these settings; `PLAN_ID` is there unless `auto_plan` says otherwise."""
     metrics = Metrics()
-    own = None if models else load_models({"words": WORDS}, folder, metrics)
-    scorer = (models or own).scorer  # type: ignore[union-attr]
+    own = None if models or loading else load_models({"words": WORDS}, folder, metrics)
     whole = KendraRanking.model_validate({"auto_plan": PLAN_ID, **settings})
     clock: list[float] = []
     api = KendraRankingApi(
         whole,
         plan or kendra_plan(),
-        DocumentScoring(lambda: scorer),
+        DocumentScoring(lambda: models or own),
         database := Database(folder / whole.store),
         metrics,
         lambda: clock[-1] if clock else time.time(),

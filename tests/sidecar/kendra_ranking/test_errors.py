@@ -93,10 +93,7 @@ def test_failures_of_the_model(serve: Serve, failure: Exception, error: tuple[in
 
 
 def test_models_that_are_still_being_loaded(serve: Serve) -> None:
-    class Loading:
-        scorer = None
-
-    answer = serve(models=Loading()).rescore([document("d", "text")])
+    answer = serve(loading=True).rescore([document("d", "text")])
     assert answer.error == (400, "ThrottlingException")
 
 

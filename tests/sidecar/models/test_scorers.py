@@ -39,6 +39,20 @@ class HeldBiEncoder(FakeBiEncoder):
         return super().embed_passages(texts)
 
 
+class HeldQueries(FakeBiEncoder):
+    """Reads query texts only when the test lets it, and fails on them where it is broken."""
+
+    def __init__(self) -> None:
+        self.held = threading.Event()
+        self.broken = False
+
+    def embed_queries(self, texts: Sequence[str]) -> FloatArray:
+        assert self.held.wait(timeout=60), "the test never let this query text go"
+        if self.broken:
+            raise RuntimeError("broken")
+        return super().embed_queries(texts)
+
+
 class NotFinite(FakeBiEncoder):
     def embed_passages(self, texts: Sequence[str]) -> FloatArray:
         return np.full((len(texts), self.dimensions), np.nan, np.float32)
@@ -118,6 +132,52 @@ async def test_passages_that_two_searches_want_at_once_are_read_once(serve: Serv
         backend.held.set()
     assert one.result() == two.result()
     assert backend.passages_read == len(TEXTS)
+
+
+async def test_an_expected_query_text_is_read_once_and_ahead(
+    serve: Serve, metrics: Metrics
+) -> None:
+    models = serve(FakeBiEncoder())
+    models.expect(["m", "other"], "apple")
+    models.expect(["m"], "apple")
+    scores = await models.scorer(None).score("m", "apple", TEXTS)
+    assert read_so_far(metrics) == 1 + len(TEXTS)
+    models.expect(["m"], "apple")
+    assert scores == await models.scorer(None).score("m", "apple", TEXTS)
+    assert read_so_far(metrics) == 1 + len(TEXTS)
+
+
+async def test_a_search_that_is_left_takes_no_expected_query_text_from_another(
+    serve: Serve,
+) -> None:
+    backend = HeldQueries()
+    models = serve(backend)
+    models.expect(["m"], "apple")
+    with pytest.raises(DeadlinePassed):
+        await models.scorer(time.monotonic() + 0.05).score("m", "apple", TEXTS)
+    other = asyncio.ensure_future(models.scorer(None).score("m", "apple", TEXTS))
+    left = asyncio.ensure_future(models.scorer(None).score("m", "apple", TEXTS))
+    await asyncio.sleep(0)  # each takes its first step, and waits for the query text
+    left.cancel()
+    backend.held.set()
+    assert None not in await other
+    assert left.cancelled()
+
+
+async def test_an_expected_query_text_that_fails_fails_its_search_and_not_the_next(
+    serve: Serve,
+) -> None:
+    backend = HeldQueries()
+    models = serve(backend)
+    backend.broken = True
+    models.expect(["m"], "apple")
+    search = asyncio.ensure_future(models.scorer(None).score("m", "apple", TEXTS))
+    await asyncio.sleep(0)  # it takes its first step, and waits for the query text
+    backend.held.set()
+    with pytest.raises(ModelFailed):
+        await search
+    backend.broken = False
+    assert None not in await models.scorer(None).score("m", "apple", TEXTS)
 
 
 async def test_more_texts_than_one_lookup_takes(serve: Serve) -> None:

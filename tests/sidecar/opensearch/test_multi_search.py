@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.plan import Plan
-from pipelines.scoring import Scorer
 from sidecar.config import Route
 from sidecar.opensearch.answer_rescoring import Search
 from sidecar.opensearch.multi_search import search_all_and_rescore
@@ -22,6 +21,7 @@ from sidecar.relay.errors import ResponseTooLarge, UpstreamBroken
 from sidecar.relay.front import Answer, Forward, Request, Response
 from sidecar.relay.heads import parse_request_head, parse_response_head
 from sidecar.split_documents import SplitDocuments
+from tests.one_scorer import OneScorer
 
 ROUTES = (Route(index="a", plan="plan"),)
 PLAN = Plan.model_validate(
@@ -60,10 +60,6 @@ class Backwards:
         return [float(place) for place in range(len(texts))]
 
 
-def scorer(deadline: float) -> Scorer:
-    return Backwards()
-
-
 MATCH = ', "query" :{"match":{"t":"red"}}'
 QUERY = '{"query":{"match":{"t":"red"}},"size":2}'
 BODY = f'{{"index":"a"}}\n{QUERY}\n{{"index":"b"}}\n{QUERY}\n{{"index":"a"}}\n{QUERY}\n'.encode()
@@ -76,7 +72,7 @@ async def ask(upstream: Upstream, body: bytes = BODY) -> tuple[Forward | Answer,
     def search_of(names: Sequence[str]) -> Search | None:
         plan_name = find_plan(names, ROUTES)
         return (
-            Search(plan_name, PLAN, upstream, scorer, SplitDocuments(1 << 20))
+            Search(plan_name, PLAN, upstream, OneScorer(Backwards()), SplitDocuments(1 << 20))
             if plan_name
             else None
         )

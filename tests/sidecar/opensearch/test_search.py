@@ -20,6 +20,7 @@ from sidecar.relay.errors import ResponseTooLarge, UpstreamBroken
 from sidecar.relay.front import Answer, Forward, Request, Response
 from sidecar.relay.heads import parse_request_head, parse_response_head
 from sidecar.split_documents import SplitDocuments
+from tests.one_scorer import OneScorer
 
 MATCH = {"match": {"body": "red shoes"}}
 SECTION = {
@@ -95,7 +96,7 @@ def search(upstream: Scripted, plan: Plan | None = None, plugin_plan: Plan | Non
         "own",
         plan or a_plan(),
         upstream,
-        lambda deadline: LastFirst(),
+        OneScorer(LastFirst()),
         SplitDocuments(1 << 20),
         plugin_plan,
     )

@@ -23,6 +23,7 @@ from sidecar.opensearch.window_cache import WindowCache, fetch_whole_pages
 from sidecar.relay.front import Answer, Request, Response
 from sidecar.relay.heads import parse_request_head, parse_response_head
 from sidecar.split_documents import SplitDocuments
+from tests.one_scorer import OneScorer
 from tests.sidecar.opensearch.test_search import LastFirst, Scripted
 
 QUERY = {"query": {"match": {"body": "red"}}}
@@ -72,7 +73,7 @@ class Searches:
             "own",
             PLAN,
             self.upstream,
-            lambda deadline: LastFirst(),
+            OneScorer(LastFirst()),
             self.documents,
             windows=self.windows,
         )
@@ -149,7 +150,7 @@ async def test_a_failed_rescoring_keeps_the_original_order_for_all_its_pages() -
         async def score(self, model: str, query_text: str, texts: object) -> list[None]:
             return [None] * PLAN.rescore_window
 
-    searches.search = replace(searches.search, plan=nothing, scorer=lambda deadline: Never())
+    searches.search = replace(searches.search, plan=nothing, models=OneScorer(Never()))
     assert await searches.page(asked(0)) == "abcde"
     assert await searches.page(asked(5)) == "fghij"
     assert searches.outcomes[1].status == "failed"

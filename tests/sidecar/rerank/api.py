@@ -89,7 +89,7 @@ def running_api(
         return asyncio.run_coroutine_threadsafe(work, loop).result(60)
 
     async def start() -> web.AppRunner:
-        scoring = DocumentScoring(lambda: models.scorer if models else None)
+        scoring = DocumentScoring(lambda: models)
         door = build_rerank_door(
             RerankApis.model_validate(settings), plans, bi_encoders, scoring, metrics, folder
         )

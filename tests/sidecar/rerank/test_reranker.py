@@ -1,20 +1,21 @@
 """Documents in, one logit each: plans, failures and what has no text."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from pipelines.errors import BadScores, ModelFailed, Overloaded
 from pipelines.plan import Plan
-from pipelines.scoring import Scorer
+from pipelines.scoring import Scorers
 from sidecar.config_rerank import RerankApis
 from sidecar.document_scoring import DocumentScoring
 from sidecar.logits import NO_TEXT
 from sidecar.models.scorers import Models
 from sidecar.rerank.refusals import Refusal
 from sidecar.rerank.reranker import Reranker, build_reranker
+from tests.one_scorer import OneScorer
 from tests.sidecar.rerank.conftest import plan_of
 
 DOCUMENTS = ["green pear", "red apple", "", "red"]
@@ -35,7 +36,7 @@ class Answers:
 
 
 def reranker(
-    scorer: Callable[[float], Scorer] | None,
+    models: Scorers | None,
     plans: dict[str, Plan] | None = None,
     **settings: Any,
 ) -> Reranker:
@@ -43,13 +44,13 @@ def reranker(
         RerankApis.model_validate(settings),
         plans or {"only": plan_of("words")},
         frozenset({"vectors"}),
-        DocumentScoring(lambda: scorer),
+        DocumentScoring(lambda: models),
     )
 
 
 async def cause_of(answer: Sequence[float | None] | Exception) -> str:
     with pytest.raises(Refusal) as caught:
-        await reranker(lambda _: Answers(answer)).score("q", ["a", "b"])
+        await reranker(OneScorer(Answers(answer))).score("q", ["a", "b"])
     return caught.value.cause
 
 
@@ -65,14 +66,12 @@ def test_which_plan_is_used(fake_plans: dict[str, Plan]) -> None:
 
 async def test_a_plans_order_of_search_results_does_not_count(fake_models: Models) -> None:
     plan = plan_of("words", fusion={"method": "weighted", "weight": 0}, rescore_window=1)
-    scored = await reranker(fake_models.scorer, {"only": plan}).score("red apple", DOCUMENTS)
+    scored = await reranker(fake_models, {"only": plan}).score("red apple", DOCUMENTS)
     assert scored.logits == (0.0, 1.0, NO_TEXT, 0.5)
 
 
 async def test_cosines_are_spread(fake_models: Models, fake_plans: dict[str, Plan]) -> None:
-    scored = await reranker(fake_models.scorer, fake_plans, plan="vectors").score(
-        "red apple", DOCUMENTS
-    )
+    scored = await reranker(fake_models, fake_plans, plan="vectors").score("red apple", DOCUMENTS)
     assert [round(logit, 5) for logit in scored.logits] == [-4.0, 6.0, NO_TEXT, 3.07107]
 
 
@@ -80,9 +79,9 @@ async def test_a_later_stage_is_laid_on_the_range_of_the_first(fake_models: Mode
     stages = [{"model": "vectors", "take": 1}, {"model": "words", "take": 2}]
     documents = ["pear", "red apple tree red red", "red apple", "red"]
     only = {"only": plan_of("vectors", stages=stages[:1])}
-    before = await reranker(fake_models.scorer, only).score("red apple", documents)
+    before = await reranker(fake_models, only).score("red apple", documents)
     both = {"only": plan_of("vectors", stages=stages)}
-    after = await reranker(fake_models.scorer, both).score("red apple", documents)
+    after = await reranker(fake_models, both).score("red apple", documents)
     # The two best are read again, and share their old numbers in the new order.
     best = sorted(before.logits)[-2:]
     assert sorted(after.logits)[-2:] == best
@@ -90,13 +89,13 @@ async def test_a_later_stage_is_laid_on_the_range_of_the_first(fake_models: Mode
 
 
 async def test_only_blank_documents(fake_models: Models) -> None:
-    scored = await reranker(fake_models.scorer).score("red", ["", " \n", "\u3000"])
+    scored = await reranker(fake_models).score("red", ["", " \n", "\u3000"])
     assert scored.logits == (NO_TEXT,) * 3
 
 
 async def test_a_document_counts_by_its_best_passage(fake_models: Models) -> None:
     padding = "Nothing of interest stands here. " * 300
-    scored = await reranker(fake_models.scorer).score("red apple", [padding + "A red apple."])
+    scored = await reranker(fake_models).score("red apple", [padding + "A red apple."])
     assert scored.logits == (1.0,)
 
 
@@ -118,7 +117,7 @@ async def test_some_documents_alone_are_no_answer() -> None:
     answers = Answers([])
     answers.score = late  # type: ignore[method-assign]
     with pytest.raises(Refusal) as caught:
-        await reranker(lambda _: answers, deadline_ms=1).score("q", ["a", "b"])
+        await reranker(OneScorer(answers), deadline_ms=1).score("q", ["a", "b"])
     assert caught.value.cause == "deadline"
 
 
