@@ -30,7 +30,7 @@ from rich.console import Console
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.judged_collections import JudgedCollection, read_collections
-from benchmarks.quality_kendra import EVERY_WORD, TOKEN_WORDS, kendra_orders
+from benchmarks.quality_kendra import EVERY_WORD, TOKEN_WORDS, is_words_alone, kendra_orders
 from benchmarks.quality_report import write_report
 from pipelines.measures import mean_over_queries, ndcg
 from pipelines.plan import Plan
@@ -231,7 +231,7 @@ class Measurement:
         texts = dict(islice(collection.texts.items(), KENDRA_QUERIES))
         qrels = {query: collection.qrels[query] for query in texts}
         plan = shipped_plan("fused")
-        means: dict[str, float] = {}
+        all_orders: dict[str, Mapping[str, Sequence[str]]] = {}
         for kept, most in (("whole", EVERY_WORD), ("cut", TOKEN_WORDS)):
             asked = {query: cut_query_text(text, most) for query, text in texts.items()}
             bodies = {query: search_body(text) for query, text in asked.items()}
@@ -241,11 +241,19 @@ class Measurement:
                 kendra_orders, self._cluster, self._cache, index, plan, texts, most
             )
             orders = {"fused": {q: list(a.ranked_ids) for q, a in fused.items()}, **runs}
-            for name, ranked in orders.items():
-                means[f"{name}_{kept}"] = mean_over_queries(ndcg, qrels, ranked, CUT)
-        self.kendra.append({"collection": collection.name, "queries": len(texts), **means})
-        told = ", ".join(f"{name} {value:.4f}" for name, value in means.items())
-        self._console.print(f"{collection.name}: nDCG@10 of {told}", highlight=False)
+            all_orders |= {f"{name}_{kept}": ranked for name, ranked in orders.items()}
+        rows = {collection.name: qrels}
+        alone = {query: qrels[query] for query, text in texts.items() if is_words_alone(text)}
+        if len(alone) < len(qrels):
+            rows[f"{collection.name}, words alone"] = alone
+        for name, judged in rows.items():
+            means = {
+                order: mean_over_queries(ndcg, judged, ranked, CUT)
+                for order, ranked in all_orders.items()
+            }
+            self.kendra.append({"collection": name, "queries": len(judged), **means})
+            told = ", ".join(f"{order} {value:.4f}" for order, value in means.items())
+            self._console.print(f"{name}: nDCG@10 of {told}", highlight=False)
 
     async def _one_changed(
         self, session: ClientSession, collection: JudgedCollection, index: str

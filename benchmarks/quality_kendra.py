@@ -14,12 +14,22 @@ from typing import Any
 import yaml
 
 from pipelines.plan import Plan
+from sidecar.config_kendra import KendraIndex
+from sidecar.kendra.query_syntax import parse_query
 from tests.running import running_sidecar
 from tools.kendra_runs import collect_runs, connect
 
 INDEX_ID = "11111111-2222-4333-8444-555555555555"
 TOKEN_WORDS = 30
 EVERY_WORD = 1000
+_INDEX: dict[str, Any] = {"plan": "fused", "fields": {"title": "title", "body": "text"}}
+
+
+def is_words_alone(text: str) -> bool:
+    """Whether no sign of a text means anything in Kendra's query language."""
+    index = KendraIndex.model_validate({**_INDEX, "index": "any"})
+    parsed = parse_query(text, index)
+    return parsed.is_plain and parsed.warning is None
 
 
 def kendra_orders(
@@ -34,10 +44,9 @@ def kendra_orders(
 
     `cache` has the vectors of the passages that were read before; `token_words` of a text count.
     """
-    kendra_index: dict[str, Any] = {
+    kendra_index = {
+        **_INDEX,
         "index": index,
-        "plan": "fused",
-        "fields": {"title": "title", "body": "text"},
         "query_token_words": token_words,
         "max_query_characters": 100_000,
     }
