@@ -20,6 +20,11 @@ def conflict(message: str) -> AwsError:
     return AwsError("ConflictException", message, 409)
 
 
+def unavailable(message: str) -> AwsError:
+    """The same, for the operations whose model has no conflict."""
+    return AwsError("ResourceUnavailableException", message)
+
+
 def quota_exceeded(message: str) -> AwsError:
     """More of something than the configuration allows."""
     return AwsError("ServiceQuotaExceededException", message, 402)

@@ -41,6 +41,11 @@ _VALUE_MEMBERS: Mapping[AttributeType, str] = {
 }
 _ORDERED: tuple[AttributeType, ...] = ("DATE", "LONG")
 
+# OpenSearch 2 fails at ranges of keywords whose bounds have more than a thousand bytes. So of long
+# values these characters tell which others a document must not have.
+_LONGEST_BOUND = 200
+_LAST = "\U0010ffff"
+
 Read = Callable[[Attribute, str, Any], Dsl]
 
 
@@ -242,13 +247,18 @@ def _equals(attribute: Attribute, where: str, value: Any) -> Dsl:
 def _same_set(where: str, values: Sequence[str]) -> Dsl:
     # What a document must not have is any value before, between or behind these. Keywords are
     # ordered by their UTF-8 bytes, and so are Python's strings by the same order of code points.
-    gaps: list[Dsl] = [{"range": {where: {"lt": values[0]}}}]
+    gaps: list[Dsl] = [{"range": {where: {"lt": _short(values[0])}}}]
     gaps += [
-        {"range": {where: {"gt": one, "lt": following}}}
+        {"range": {where: {"gt": _short(one, _LAST), "lt": _short(following)}}}
         for one, following in zip(values, values[1:], strict=False)
     ]
-    gaps.append({"range": {where: {"gt": values[-1]}}})
+    gaps.append({"range": {where: {"gt": _short(values[-1], _LAST)}}})
     return {"bool": {"filter": [{"term": {where: value}} for value in values], "must_not": gaps}}
+
+
+def _short(value: str, end: str = "") -> str:
+    """A bound at the value, or where those begin (or `end`) that have its first characters."""
+    return value if len(value) <= _LONGEST_BOUND else value[:_LONGEST_BOUND] + end
 
 
 def _contains_all(_attribute: Attribute, where: str, values: Any) -> Dsl:

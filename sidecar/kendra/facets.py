@@ -5,7 +5,7 @@ They are aggregations of the one search, so that filters and user context hold f
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,12 +117,16 @@ def _read_result(
     facet: Facet, aggregation: Mapping[str, Any], index: KendraIndex
 ) -> dict[str, Any]:
     attribute = index.attributes[facet.name]
+    # An empty string is no value of an attribute.
+    buckets = [each for each in aggregation.get("buckets", ()) if each["key"] != ""]
+    if attribute.type == "DATE":
+        # A reply has dates by the second.
+        buckets = _join(buckets, lambda key: key // 1000 * 1000)
     pairs = []
-    for bucket in aggregation.get("buckets", ()):
-        counted = bucket.get(_DOCUMENTS)
+    for bucket in buckets[: facet.most]:
         pair = {
             "DocumentAttributeValue": write_value(attribute, bucket["key"]),
-            "Count": counted["value"] if counted else bucket["doc_count"],
+            "Count": _count(bucket),
         }
         if facet.nested:
             pair["FacetResults"] = [_read_result(facet.nested, bucket.get(_NESTED, {}), index)]
@@ -132,3 +136,26 @@ def _read_result(
         "DocumentAttributeValueType": f"{attribute.type}_VALUE",
         "DocumentAttributeValueCountPairs": pairs,
     }
+
+
+def _join(buckets: Iterable[Dsl], value: Callable[[Any], Any]) -> list[Dsl]:
+    """Buckets whose keys have the same `value` as one, in the order of facets."""
+    joined: dict[Any, Dsl] = {}
+    for bucket in buckets:
+        key = value(bucket["key"])
+        same = joined.get(key)
+        if same is None:
+            joined[key] = {**bucket, "key": key}
+            continue
+        same["doc_count"] += bucket["doc_count"]
+        if _DOCUMENTS in bucket:
+            same[_DOCUMENTS] = {"value": _count(same) + _count(bucket)}
+        if _NESTED in bucket:
+            inner = [*same[_NESTED]["buckets"], *bucket[_NESTED]["buckets"]]
+            same[_NESTED] = {"buckets": _join(inner, lambda key: key)}
+    return sorted(joined.values(), key=lambda bucket: (-_count(bucket), bucket["key"]))
+
+
+def _count(bucket: Mapping[str, Any]) -> int:
+    counted = bucket.get(_DOCUMENTS)
+    return int(counted["value"] if counted else bucket["doc_count"])

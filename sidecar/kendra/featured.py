@@ -7,7 +7,7 @@ from typing import Any
 
 from sidecar.config_kendra import KendraIndex, fold_query
 from sidecar.kendra.found_documents import FoundDocument, read_found, source_fields
-from sidecar.kendra.schema import Dsl
+from sidecar.kendra.schema import Dsl, write_value_fields
 from sidecar.kendra.served_index import ServedIndex
 
 
@@ -32,7 +32,7 @@ def write_featured_search(
         "size": 100 if fields.shared_id else len(ids),
         "query": {"bool": {"filter": [wanted, *filters]}},
         "_source": source_fields(index),
-        "docvalue_fields": list(values),
+        **write_value_fields(values),
     }
 
 

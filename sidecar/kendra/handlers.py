@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from pipelines.scoring import Scorers
-from sidecar.aws_errors import access_denied, internal
+from sidecar.aws_errors import access_denied, conflict, internal, unavailable
 from sidecar.aws_json import (
     AwsError,
     read_json_object,
@@ -131,7 +131,8 @@ class KendraApi:
             members, key = self._read(name, signed)
         else:
             members, key = await asyncio.to_thread(self._read, name, signed)
-        index = find_index(self._indexes, members["IndexId"])
+        not_active = unavailable if name == "SubmitFeedback" else conflict
+        index = find_index(self._indexes, members["IndexId"], not_active)
         account = self._account(index, key)
         if name == "SubmitFeedback":
             await self._feedback.submit(members, self._clock())

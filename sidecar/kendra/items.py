@@ -5,6 +5,7 @@ Which members an item has, and which are empty rather than absent, is as in Kend
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,9 @@ ANSWER_CHARACTERS = 300
 """Characters of an answer that its DocumentExcerpt shows."""
 
 _LANGUAGE = "_language_code"
+# What the service's model allows of an address; clients make links of it.
+_ADDRESS = re.compile(r"(?:https?|ftp|file)://\S*")
+_ADDRESS_LENGTH = 2048
 
 Item = dict[str, Any]
 
@@ -75,7 +79,7 @@ class ItemWriter:
             "DocumentId": entry.id,
             "DocumentTitle": {"Text": ""},
             "DocumentExcerpt": marker.span(cut, 0, len(cut)),
-            "DocumentURI": entry.uri,
+            "DocumentURI": _address(entry.uri),
             "DocumentAttributes": [],
             **_scored(bucket(result.probability, self.index.settings.confidence)),
         }
@@ -101,7 +105,7 @@ class ItemWriter:
             "DocumentId": document.id,
             "DocumentTitle": document.title,
             "Content": passage.text,
-            "DocumentURI": document.uri,
+            "DocumentURI": _address(document.uri),
             "DocumentAttributes": self.attributes(document),
             **_scored(self.confidence(document, passage.probability)),
         }
@@ -141,7 +145,7 @@ class ItemWriter:
             "DocumentId": document.id,
             "DocumentTitle": title,
             "DocumentExcerpt": excerpt,
-            "DocumentURI": document.uri,
+            "DocumentURI": _address(document.uri),
             "DocumentAttributes": self.attributes(document),
         }
 
@@ -151,6 +155,12 @@ def _write_values(index: KendraIndex, name: str, values: Sequence[str | int]) ->
     if attribute.type == "STRING_LIST":
         return {"StringListValue": list(values)}
     return write_value(attribute, values[0])
+
+
+def _address(text: str) -> str:
+    """The address if it is one that Kendra has, else none."""
+    fits = len(text) <= _ADDRESS_LENGTH and _ADDRESS.fullmatch(text)
+    return text if fits else ""
 
 
 def _text_attribute(key: str, text: Item) -> Item:

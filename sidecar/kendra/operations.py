@@ -134,8 +134,8 @@ _RETRIEVE = {
 _RESULT_ID = Text(1, 73)
 _ATTRIBUTE_SUGGESTIONS = Structure(
     {
-        "SuggestionAttributes": Items(_KEY),
-        "AdditionalResponseAttributes": Items(_KEY),
+        "SuggestionAttributes": Items(_KEY, 1, 100),
+        "AdditionalResponseAttributes": Items(_KEY, 1, 100),
         "AttributeFilter": _FILTER,
         "UserContext": _USER_CONTEXT,
     }

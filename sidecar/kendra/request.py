@@ -21,7 +21,7 @@ from sidecar.kendra.facets import Facet, read_facets, write_aggregations
 from sidecar.kendra.found_documents import ANSWERS, source_fields, value_fields
 from sidecar.kendra.paging import Page, read_page
 from sidecar.kendra.query_syntax import parse_query
-from sidecar.kendra.schema import Dsl, ask_for_values, find_attribute
+from sidecar.kendra.schema import Dsl, ask_for_values, find_attribute, write_value_fields
 from sidecar.kendra.served_index import ServedIndex
 from sidecar.kendra.sorting import SortKey, read_sorting, write_sort
 from sidecar.kendra.spelling import find_words, write_suggest
@@ -100,13 +100,14 @@ def write_search_body(asked: Asked, index: ServedIndex) -> Dsl:
     settings = index.settings
     tuned = [*asked.tuning.names, *(asked.collapse.names if asked.collapse else ())]
     language = [_LANGUAGE] if _LANGUAGE in settings.attributes else []
-    values = ask_for_values(settings, [*asked.shown, *tuned, *language])
+    # What is compared comes first: of very many values, the last are read in another way.
+    values = ask_for_values(settings, [*tuned, *language, *asked.shown])
     body: Dsl = {
         "size": _count_hits(asked, index),
         "track_total_hits": True,
         "query": write_lifts(_write_query(asked), asked.tuning, settings),
         "_source": source_fields(index),
-        "docvalue_fields": [*values, *value_fields(settings)],
+        **write_value_fields([*value_fields(settings), *values]),
         **write_sort(asked.sort, settings),
     }
     aggregations = write_aggregations(asked.facets, settings)

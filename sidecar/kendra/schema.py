@@ -18,6 +18,9 @@ Dsl = dict[str, Any]
 
 MOST_SORT_KEYS = 3
 
+MOST_DOC_VALUES = 100
+"""Doc values of one search, as OpenSearch has it (`index.max_docvalue_fields_search`)."""
+
 
 def find_attribute(index: KendraIndex, name: str, member: str) -> Attribute:
     """The attribute of this name; raises a ValidationException that says which member names it."""
@@ -38,7 +41,7 @@ def find_sortable(index: KendraIndex, name: str, member: str) -> Attribute:
 
 
 def ask_for_values(index: KendraIndex, names: Iterable[str]) -> list[Dsl]:
-    """The `docvalue_fields` of a search whose hits are to carry these attributes' values."""
+    """The fields of a search whose hits are to carry these attributes' values."""
     return [
         {
             "field": index.field_of(name),
@@ -48,18 +51,32 @@ def ask_for_values(index: KendraIndex, names: Iterable[str]) -> list[Dsl]:
     ]
 
 
+def write_value_fields(fields: Sequence[Dsl]) -> Dsl:
+    """The members of a search body that ask for these fields' values.
+
+    What OpenSearch refuses as doc values for their number is read from the documents instead, and
+    stands at the same place of a hit.
+    """
+    values: Dsl = {"docvalue_fields": list(fields[:MOST_DOC_VALUES])}
+    if len(fields) > MOST_DOC_VALUES:
+        values["fields"] = list(fields[MOST_DOC_VALUES:])
+    return values
+
+
 def read_values(
     index: KendraIndex, name: str, fields: Mapping[str, Sequence[Any]]
 ) -> list[str | int]:
     """An attribute's values out of the `fields` of a hit, none where it has none.
 
-    A LONG is a number, a DATE a number of milliseconds.
+    A LONG is a number, a DATE a number of milliseconds. An empty string is no value, as the
+    service's model has none of that length. They are in order, as doc values are by themselves.
     """
     attribute = index.attributes[name]
     values = fields.get(index.field_of(name), ())
     if attribute.type in ("STRING", "STRING_LIST"):
-        return [str(value) for value in values]
-    return [int(value) for value in values]
+        return sorted({str(value) for value in values if value != ""})
+    # The milliseconds of a `date_nanos` have decimals.
+    return sorted(int(str(value).partition(".")[0]) for value in values)
 
 
 def write_value(attribute: Attribute, value: str | int) -> dict[str, Any]:

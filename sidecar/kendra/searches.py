@@ -50,7 +50,7 @@ class Searches:
         self._metrics = metrics
         self._clock = clock
         self._words: dict[str, WordTerms] = {}
-        self._no_analyze_until: dict[str, float] = {}
+        self._no_analyze_until: dict[tuple[str, str | None], float] = {}
 
     async def query(self, index: ServedIndex, asked: Asked, account: str | None) -> dict[str, Any]:
         """The reply to a Query; raises AwsError."""
@@ -105,7 +105,7 @@ class Searches:
         if faq and (body := write_faq_search(faq, asked.words, asked.filter, asked.visible)):
             searches["faq"] = Search(faq.index, body, copies)
         if features and asked.page.start == 0:
-            values = [*ask_for_values(settings, asked.shown), *value_fields(settings)]
+            values = [*value_fields(settings), *ask_for_values(settings, asked.shown)]
             body = write_featured_search(index, features, asked.filters, values)
             searches["featured"] = Search(settings.index, body, copies)
         models = self._loaded()
@@ -167,10 +167,11 @@ class Searches:
         body: dict[str, Any],
         account: str | None,
     ) -> Mapping[str, Any] | None:
-        now = time.monotonic()
-        if now < self._no_analyze_until.get(index.id, 0.0):
+        # An account may be refused what another one may ask.
+        now, asking = time.monotonic(), (index.id, account)
+        if now < self._no_analyze_until.get(asking, 0.0):
             return None
         answer = await self._upstream.analyze(name or index.settings.index, body, account)
         if answer is None:
-            self._no_analyze_until[index.id] = now + _PAUSE_S
+            self._no_analyze_until[asking] = now + _PAUSE_S
         return answer

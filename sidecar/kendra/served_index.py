@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.plan import DocumentFields, Plan
 from sidecar.aws_errors import conflict, not_found
+from sidecar.aws_json import AwsError
 from sidecar.config import Config, Upstream
 from sidecar.config_kendra import Kendra, KendraIndex, OpenSearchAccount
 from sidecar.kendra.user_tokens import UserTokenReader
@@ -58,13 +59,20 @@ def build_indexes(config: Config, settings: Kendra, folder: Path) -> dict[str, S
     }
 
 
-def find_index(indexes: Mapping[str, ServedIndex], index_id: str) -> ServedIndex:
-    """The index of this id; raises AwsError when it is not there, or not to be searched now."""
+def find_index(
+    indexes: Mapping[str, ServedIndex],
+    index_id: str,
+    not_active: Callable[[str], AwsError] = conflict,
+) -> ServedIndex:
+    """The index of this id; raises AwsError when it is not there, or not to be searched now.
+
+    `not_active` makes the error for the latter, which differs between operations.
+    """
     index = indexes.get(index_id)
     if index is None:
         raise not_found(f"There is no index {index_id}; apis.kendra.indexes names those there are.")
     if index.settings.status not in ("ACTIVE", "UPDATING"):
-        raise conflict(f"The index is {index.settings.status}; wait until it is ACTIVE.")
+        raise not_active(f"The index is {index.settings.status}; wait until it is ACTIVE.")
     return index
 
 

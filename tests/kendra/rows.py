@@ -57,6 +57,9 @@ INDEX = KendraIndex.model_validate(
         },
     }
 )
+LONG_TAG = "\u00e9" * 1500
+"""Longer than the bounds of a range may be."""
+
 Row = dict[str, Any]
 
 
@@ -68,6 +71,8 @@ def make_row(number: int) -> Row:
         "author": ["Ann Lee", "Ann Poe", "Bob Lee"][number % 3],
         "tags": [["new"], ["new", "hot"], ["hot", "new", "hot"], [], ["old"]][number % 5],
     }
+    if number == 39:
+        row["tags"] = [LONG_TAG]
     if number % 3:
         row["team"] = ["red", "Blue", "\U0001f600"][number % 4 % 3]
     if number % 4:

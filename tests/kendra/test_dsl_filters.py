@@ -11,7 +11,7 @@ from sidecar.kendra.attribute_filter import read_filter
 from sidecar.kendra.query_syntax import parse_query
 from sidecar.kendra.text_query import write_text_query
 from sidecar.kendra.tuning import read_tuning
-from tests.kendra.rows import DAY, FIRST, INDEX, ROWS, Row, loaded, search
+from tests.kendra.rows import DAY, FIRST, INDEX, LONG_TAG, ROWS, Row, loaded, search
 from tests.nodes.node import Node
 
 
@@ -94,6 +94,14 @@ RED = compare("EqualsTo", "Team", StringValue="red")
             lambda row: set(row["tags"]) == {"new"},
         ),
         (
+            compare("EqualsTo", "Tags", StringListValue=[LONG_TAG]),
+            lambda row: row["tags"] == [LONG_TAG],
+        ),
+        (
+            compare("EqualsTo", "Tags", StringListValue=[LONG_TAG, "new", LONG_TAG + "z"]),
+            lambda row: False,
+        ),
+        (
             compare("ContainsAll", "Tags", StringListValue=["new", "hot"]),
             lambda row: {"new", "hot"} <= set(row["tags"]),
         ),
@@ -113,7 +121,7 @@ RED = compare("EqualsTo", "Team", StringValue="red")
         ({}, lambda row: True),
         ({"AndAllFilters": []}, lambda row: True),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:100],
 )
 def test_filters_find_what_they_say(
     node: Node, asked: dict[str, Any], fits: Callable[[Row], bool]

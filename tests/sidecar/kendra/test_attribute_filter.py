@@ -93,6 +93,17 @@ def test_each_row_of_the_table(filter_: dict[str, Any], expected: dict[str, Any]
     assert documents(filter_) == expected
 
 
+def test_long_values_are_told_from_others_by_their_beginning() -> None:
+    one, other = "x" * 200, "y" * 201
+    sets = documents(compare("EqualsTo", "Tags", StringListValue=[one, other]))["bool"]
+    assert sets["filter"] == [{"term": {"tags": one}}, {"term": {"tags": other}}]
+    assert sets["must_not"] == [
+        {"range": {"tags": {"lt": one}}},
+        {"range": {"tags": {"gt": one, "lt": "y" * 200}}},
+        {"range": {"tags": {"gt": "y" * 200 + "\U0010ffff"}}},
+    ]
+
+
 @pytest.mark.parametrize("filter_", [None, {}, {"AndAllFilters": []}, {"AndAllFilters": [{}]}])
 def test_an_empty_filter_and_an_empty_and_let_everything_through(filter_: Any) -> None:
     assert read_filter(filter_, INDEX) == ReadFilter()

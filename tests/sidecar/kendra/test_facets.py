@@ -170,3 +170,37 @@ def test_small_facets_are_not_lowered() -> None:
 def test_what_cannot_be_counted_is_refused(asked: dict[str, Any], message: str) -> None:
     with refused(message):
         read_facets([asked], INDEX)
+
+
+def test_dates_of_one_second_are_one_value() -> None:
+    facets = read_facets([facet("_created_at", 2, facet("Team", 2))], INDEX)
+
+    def bucket(key: int, **teams: int) -> dict[str, Any]:
+        inner = [{"key": name, "doc_count": count} for name, count in teams.items()]
+        return {"key": key, "doc_count": sum(teams.values()), "nested": {"buckets": inner}}
+
+    buckets = [bucket(9_000, red=3), bucket(5_001, red=2), bucket(5_999, blue=1, red=1)]
+    (result,) = read_facet_results(facets, {"facet:_created_at": {"buckets": buckets}}, INDEX)
+    five, nine = result["DocumentAttributeValueCountPairs"]
+    assert (five["DocumentAttributeValue"], five["Count"]) == ({"DateValue": 5}, 4)
+    assert (nine["DocumentAttributeValue"], nine["Count"]) == ({"DateValue": 9}, 3)
+    assert [
+        (pair["DocumentAttributeValue"]["StringValue"], pair["Count"])
+        for pair in five["FacetResults"][0]["DocumentAttributeValueCountPairs"]
+    ] == [("red", 3), ("blue", 1)]
+
+
+def test_passages_of_one_second_are_counted_by_document() -> None:
+    fields = {"body": "body", "document_id": "parent", "shared_id": True}
+    index = make_index(fields=fields)
+    buckets = [{"key": key, "doc_count": 9, "documents": {"value": 2}} for key in (5_001, 5_002)]
+    facets = read_facets([facet("_created_at")], index)
+    (result,) = read_facet_results(facets, {"facet:_created_at": {"buckets": buckets}}, index)
+    assert [pair["Count"] for pair in result["DocumentAttributeValueCountPairs"]] == [4]
+
+
+def test_an_empty_string_is_no_value() -> None:
+    facets = read_facets([facet("Team")], INDEX)
+    buckets = [{"key": "", "doc_count": 5}, {"key": "red", "doc_count": 3}]
+    (result,) = read_facet_results(facets, {"facet:Team": {"buckets": buckets}}, INDEX)
+    assert [pair["Count"] for pair in result["DocumentAttributeValueCountPairs"]] == [3]

@@ -8,6 +8,7 @@ from sidecar.kendra.schema import (
     find_sortable,
     read_values,
     write_value,
+    write_value_fields,
 )
 from tests.sidecar.kendra.indexes import make_index, refused
 
@@ -34,6 +35,15 @@ def test_values_are_asked_for_once_and_dates_in_milliseconds() -> None:
     ]
 
 
+def test_no_more_doc_values_are_asked_for_than_opensearch_allows() -> None:
+    fields = [{"field": str(number)} for number in range(150)]
+    assert write_value_fields(fields[:100]) == {"docvalue_fields": fields[:100]}
+    assert write_value_fields(fields) == {
+        "docvalue_fields": fields[:100],
+        "fields": fields[100:],
+    }
+
+
 @pytest.mark.parametrize(
     ("name", "fields", "expected"),
     [
@@ -42,6 +52,11 @@ def test_values_are_asked_for_once_and_dates_in_milliseconds() -> None:
         ("_view_count", {"views": [5]}, [5]),
         ("_created_at", {"created": ["1577836800000"]}, [1_577_836_800_000]),
         ("Team", {"views": [5]}, []),
+        ("Team", {"team": [""]}, []),
+        # As doc values of a `date_nanos` come, and those that are read from the document.
+        ("_created_at", {"created": ["1577836800123.456789"]}, [1_577_836_800_123]),
+        ("Tags", {"tags": ["b", "a", "", "b"]}, ["a", "b"]),
+        ("_view_count", {"views": [5, 3]}, [3, 5]),
     ],
 )
 def test_values_are_read_by_their_type(

@@ -4,12 +4,11 @@ the first that is refused, and the path that the refusal names."""
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
 
-from sidecar.aws_shapes import Items, Number, Shape, Structure, Text, Whole
 from sidecar.config_kendra_ranking import KendraRanking
 from sidecar.kendra_ranking.operations import declare_operations
+from tests.service_models import check_declaration, service_model
 from tests.sidecar.kendra_ranking.serving import PLAN_ID, Serve, Served, document, serving
 
 CREATE, LIST, RESCORE = "CreateRescoreExecutionPlan", "ListRescoreExecutionPlans", "Rescore"
@@ -253,35 +252,11 @@ def test_the_wording_of_a_refusal(door: Served) -> None:
 OWN_PATTERNS = {"ClientToken", "Key", "Value", "TagKeys", "Title"}
 
 
-def check_shape(name: str, own: Shape, models: Any) -> None:
-    """Types, required members, lengths, ranges and patterns, down to the last member."""
-    limits = models.metadata
-    match own:
-        case Structure():
-            assert (models.type_name, set(models.members)) == ("structure", set(own.members))
-            assert set(models.required_members) == own.required
-            for member, shape in own.members.items():
-                check_shape(member, shape, models.members[member])
-        case Items():
-            assert models.type_name == "list"
-            assert (limits.get("min", 0), limits.get("max")) == (own.shortest, own.longest)
-            check_shape(name, own.member, models.member)
-        case Text():
-            assert models.type_name == "string"
-            assert (limits.get("min", 0), limits.get("max")) == (own.shortest, own.longest)
-            assert name in OWN_PATTERNS or limits.get("pattern") == own.pattern
-        case Whole():
-            assert models.type_name == "integer"
-            assert (limits.get("min"), limits.get("max")) == (own.least, own.most)
-        case Number():
-            assert models.type_name == "float"
-            assert (limits.get("min"), limits.get("max")) == (own.least, own.most)
-
-
 def test_the_declaration_is_the_models() -> None:
     """Against the service's model as boto3 carries it."""
-    model = boto3.client("kendra-ranking", region_name="us-east-1").meta.service_model
+    model = service_model("kendra-ranking")
     operations = declare_operations(KendraRanking(strict_quotas=True))
     assert set(model.operation_names) == set(operations)
     for name, operation in operations.items():
-        check_shape(name, operation.input, model.operation_model(name).input_shape)
+        own = model.operation_model(name).input_shape
+        check_declaration(name, operation.input, own, OWN_PATTERNS)
