@@ -165,8 +165,9 @@ def narrow_passage(
 class NearDuplicates:
     """Tells passages that say again what a better one has said; they are shown it best first.
 
-    A passage repeats another when more than `most` of the word triples of the shorter of both are
-    in both; passages of fewer than three words are compared whole.
+    A passage repeats another when more than `most` of the word triples of the longer of both are
+    in both: what a longer one says in passing is no reason to leave out the document that is about
+    it. Passages of fewer than three words are compared whole.
     """
 
     def __init__(self, most: float = NEAR_DUPLICATE) -> None:
@@ -179,7 +180,7 @@ class NearDuplicates:
         triples = _triples(passage)
         shared = Counter(owner for triple in triples for owner in self._owners.get(triple, ()))
         for owner, count in shared.items():
-            if count > self._most * min(len(triples), self._sizes[owner]):
+            if count > self._most * max(len(triples), self._sizes[owner]):
                 return True
         for triple in triples:
             self._owners.setdefault(triple, []).append(len(self._sizes))
