@@ -1,6 +1,6 @@
-"""ANSWER results: the sentence of a document that answers best, shown within its passage.
+"""ANSWER results: what answers best in a document, a sentence within its passage or a table's row.
 
-Nothing is generated: an answer is a substring of a document that a model finds likely enough.
+Nothing is generated: an answer stands in a document, and a model finds it likely enough.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from sidecar.kendra.excerpts import cut_excerpt, query_words
 from sidecar.kendra.found_documents import Found, FoundDocument
 from sidecar.kendra.ranking import Ranking
 from sidecar.kendra.served_index import ServedIndex
+from sidecar.kendra.table_answers import TableExcerpt, find_table_answers
 from sidecar.kendra.text_passages import QUERY_WORDS, Span, split_sentences
 
 MOST_ANSWERS = 3
@@ -24,13 +25,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer: its document, the passage shown, and the sentence in it, half-open."""
+    """An answer: its document, the passage shown, and the sentence in it, half-open.
+
+    An answer from a table has the excerpt, and its text and the best cell in it.
+    """
 
     document: FoundDocument
     text: str
     start: int
     end: int
     probability: float
+    table: TableExcerpt | None = None
 
 
 async def find_answers(
@@ -44,32 +49,45 @@ async def find_answers(
     """The answers that the documents give, the most likely first: one a document, three at most.
 
     A passage must be at least of MEDIUM confidence. The model chooses the sentence; where it has
-    no time left, the words that the sentence shares with the query do.
+    no time left, the words that the sentence shares with the query do. A table may answer instead.
     """
-    medium = index.settings.confidence.medium
-    likely = [
+    read = [
         (probability, number)
         for number in ranking.order
         if (probability := ranking.probability(number)) is not None
-        and probability >= medium
         and (all_may_answer or found.documents[number].may_answer)
         and found.documents[number].body
     ]
     # Sorting is stable: of equally likely ones the better document.
-    likely.sort(key=lambda entry: -entry[0])
+    likely = sorted(read, key=lambda entry: -entry[0])
     chosen = [
         (probability, found.documents[number], ranking.passages[number][0])
         for probability, number in likely[:MOST_ANSWERS]
+        if probability >= index.settings.confidence.medium
     ]
     most = index.settings.passages_per_document
     texts = [cut_excerpt(document, best, query_text, most) for _, document, best in chosen]
     spans = [split_sentences(text, QUERY_WORDS) for text in texts]
     best_spans = await _choose(index, query_text, texts, spans, scorer)
-    return [
+    answers = [
         Answer(document, text, span.start, span.end, probability)
         for (probability, document, _), text, span in zip(chosen, texts, best_spans, strict=True)
         if span is not None
     ]
+    if scorer is None:
+        return answers
+    documents = [found.documents[number] for _, number in read]
+    said = {
+        each.document.number: each.document.body.find(each.text) + each.start for each in answers
+    }
+    found_in_tables = await find_table_answers(index, query_text, documents, ranking, scorer, said)
+    tables = [
+        Answer(each.document, *each.excerpt.write(), each.probability, each.excerpt)
+        for each in found_in_tables
+    ]
+    instead = {answer.document.number for answer in tables}
+    together = [answer for answer in answers if answer.document.number not in instead] + tables
+    return sorted(together, key=lambda answer: -answer.probability)[:MOST_ANSWERS]
 
 
 async def _choose(

@@ -20,6 +20,7 @@ from sidecar.kendra.marking import Marker
 from sidecar.kendra.query_ids import QueryIds, result_id
 from sidecar.kendra.schema import read_values, write_value
 from sidecar.kendra.served_index import ServedIndex
+from sidecar.kendra.table_answers import TableExcerpt
 
 ANSWER_CHARACTERS = 300
 """Characters of an answer that its DocumentExcerpt shows."""
@@ -28,6 +29,8 @@ _LANGUAGE = "_language_code"
 # What the service's model allows of an address; clients make links of it.
 _ADDRESS = re.compile(r"(?:https?|ftp|file)://\S*")
 _ADDRESS_LENGTH = 2048
+# A table's cell of less confidence is shown without a highlight.
+_MARKED = ("VERY_HIGH", "HIGH")
 
 Item = dict[str, Any]
 
@@ -53,14 +56,21 @@ class ItemWriter:
         }
 
     def answer(self, answer: Answer, marker: Marker, *, first: bool) -> Item:
-        """An ANSWER; only the first of a query may be a top answer."""
+        """An ANSWER; only the first of a query may be a top answer.
+
+        One from a table has its rows as text too, for clients that read nothing else.
+        """
         document = answer.document
         confidence = self.confidence(document, answer.probability)
         top = first and confidence == "VERY_HIGH"
         span = marker.span(answer.text, answer.start, answer.end, top=top)
         cut = answer.text[:ANSWER_CHARACTERS]
+        table: Item = {}
+        if answer.table is not None:
+            table = _write_table(answer.table, marked=confidence in _MARKED, top=top)
         return {
             **self._result("ANSWER", document.id, str(answer.start)),
+            **table,
             "AdditionalAttributes": [_text_attribute("AnswerText", span)],
             **self._document(document, marker.title(document.title), marker.span(cut, 0, len(cut))),
             **_scored(confidence),
@@ -169,6 +179,25 @@ def _text_attribute(key: str, text: Item) -> Item:
         "ValueType": "TEXT_WITH_HIGHLIGHTS_VALUE",
         "Value": {"TextWithHighlightsValue": text},
     }
+
+
+def _write_table(excerpt: TableExcerpt, *, marked: bool, top: bool) -> Item:
+    """What an answer from a table has besides; `marked`: its best cell is highlighted."""
+    rows = [
+        {
+            "Cells": [
+                {
+                    "Value": cell.text,
+                    "TopAnswer": top and (row, column) == excerpt.best,
+                    "Highlighted": marked and (row, column) == excerpt.best,
+                    "Header": cell.header,
+                }
+                for column, cell in enumerate(cells)
+            ]
+        }
+        for row, cells in enumerate(excerpt.rows)
+    ]
+    return {"Format": "TABLE", "TableExcerpt": {"Rows": rows, "TotalNumberOfRows": excerpt.total}}
 
 
 def _scored(confidence: Bucket) -> Item:
