@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.server
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from sidecar.models.scorers import CrossEncoderScorer, Models
 from tests.kendra.collection import INDEX
 from tests.kendra.replies import ids, items, slices
 from tests.kendra.serving import FAQ_SETTINGS, INDEX_SETTINGS, PAPERS, serving_kendra
+from tests.kendra.wire import post
 from tests.nodes.node import Node
 
 TEXT = "copper kettle boils water"
@@ -125,11 +127,72 @@ def test_an_index_that_is_gone_is_not_found(loaded: Node, tmp_path: Path) -> Non
     assert "papers" not in caught.value.response["Error"]["Message"]
 
 
-def test_an_index_that_is_being_deleted_is_a_conflict(loaded: Node, tmp_path: Path) -> None:
-    deleting = {PAPERS: {**INDEX_SETTINGS, "status": "DELETING"}}
-    with (
-        serving_kendra(tmp_path, loaded.url, deleting) as served,
-        pytest.raises(ClientError) as caught,
-    ):
-        served.client.query(IndexId=PAPERS, QueryText=TEXT)
-    assert caught.value.response["Error"]["Code"] == "ConflictException"
+STATUSES = ("ACTIVE", "UPDATING", "CREATING", "DELETING", "FAILED")
+
+
+def test_an_index_that_is_not_active_is_refused_by_every_operation(
+    loaded: Node, tmp_path: Path
+) -> None:
+    named = {f"{PAPERS[:-1]}{number}": status for number, status in enumerate(STATUSES)}
+    indexes = {name: {**INDEX_SETTINGS, "status": status} for name, status in named.items()}
+    with serving_kendra(tmp_path, loaded.url, indexes) as served:
+        for name, status in named.items():
+            answers = {
+                operation: post(served, operation, IndexId=name, QueryText="kettle")
+                for operation in ("Query", "Retrieve", "GetQuerySuggestions")
+            }
+            feedback = post(served, "SubmitFeedback", IndexId=name, QueryId="a")
+            if status in ("ACTIVE", "UPDATING"):
+                assert {answer.status for answer in answers.values()} == {200}
+                assert feedback.error == "ValidationException"
+            else:
+                assert {answer.error for answer in answers.values()} == {"ConflictException"}
+                assert {answer.status for answer in (*answers.values(), feedback)} == {400}
+                assert feedback.error == "ResourceUnavailableException"
+
+
+class Busy(http.server.BaseHTTPRequestHandler):
+    """An OpenSearch that answers everything with the status in the index's name."""
+
+    protocol_version = "HTTP/1.1"
+
+    def _answer(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(int(self.path.split("/")[1].removeprefix("status-")))
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    do_GET = do_POST = _answer
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_what_opensearch_refuses_is_an_error_of_the_service(tmp_path: Path) -> None:
+    expected = {
+        429: ("ThrottlingException", 400),
+        401: ("AccessDeniedException", 400),
+        403: ("AccessDeniedException", 400),
+        503: ("InternalServerException", 500),
+    }
+    indexes = {
+        f"{PAPERS[:-3]}{status}": {**INDEX_SETTINGS, "index": f"status-{status}"}
+        for status in expected
+    }
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Busy) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            url = f"http://127.0.0.1:{server.server_address[1]}"
+            with serving_kendra(tmp_path, url, indexes) as served:
+                for status, error in expected.items():
+                    for operation in ("Query", "Retrieve"):
+                        answer = post(served, operation, IndexId=f"{PAPERS[:-3]}{status}")
+                        assert (answer.error, answer.status) == error
+                        assert answer.members["Message"] == answer.message != ""
+        finally:
+            server.shutdown()
+            thread.join()

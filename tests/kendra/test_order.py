@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.kendra.collection import Paper, papers
-from tests.kendra.replies import condition, ids, string
+from tests.kendra.replies import ALL, condition, ids, string
 from tests.kendra.serving import GUARDED, PAPERS, UTF_16
 
 
@@ -38,6 +38,20 @@ def test_sorted_over_the_whole_match_set_with_missing_values_last(
         *present,
         *[None] * (len(expected) - len(present)),
     ][:100]
+
+
+@pytest.mark.parametrize("order", ["ASC", "DESC"])
+def test_the_first_hundred_are_those_of_all_matches(client: Any, order: str) -> None:
+    reply = client.query(
+        IndexId=UTF_16,
+        AttributeFilter=ALL,
+        SortingConfigurations=[{"DocumentAttributeKey": "_view_count", "SortOrder": order}],
+        PageSize=100,
+    )
+    views = {paper.id: paper.views for paper in papers()}
+    known = sorted((v for v in views.values() if v is not None), reverse=order == "DESC")
+    assert len(known) > 200
+    assert [views[name] for name in ids(reply)] == known[:100]
 
 
 def test_three_keys_sort_one_after_the_other(client: Any) -> None:
@@ -102,6 +116,21 @@ def test_collapse_leaves_one_document_a_group_and_one_for_all_without_the_key(cl
         assert "ExpandedResults" not in detail or detail["ExpandedResults"] == []
 
 
+def test_documents_collapse_on_numbers_too(client: Any) -> None:
+    reply = client.query(
+        IndexId=UTF_16,
+        AttributeFilter=condition("LessThanOrEquals", "_view_count", {"LongValue": 40}),
+        CollapseConfiguration={"DocumentAttributeKey": "_view_count"},
+        PageSize=100,
+    )
+    details = [item["CollapsedResultDetail"]["DocumentAttribute"] for item in reply["ResultItems"]]
+    assert {detail["Key"] for detail in details} == {"_view_count"}
+    shown = [detail["Value"]["LongValue"] for detail in details]
+    expected = {p.views for p in papers() if p.views is not None and p.views <= 40}
+    assert sorted(shown) == sorted(expected)
+    assert reply["TotalNumberOfResults"] == len(expected)
+
+
 def test_the_three_strategies_for_documents_without_the_key(client: Any) -> None:
     keyless = ["kettle-3", "kettle-5"]
     assert (
@@ -145,9 +174,24 @@ def test_an_override_lifts_where_the_index_is_tuned_and_nowhere_else(client: Any
         )
         return ids(reply)
 
+    def confidence(overrides: list[dict[str, Any]]) -> dict[str, str]:
+        """By document: sorting leaves each its own bucket, whatever stands above it."""
+        reply = client.query(
+            IndexId=PAPERS,
+            QueryText="copper kettle boils",
+            QueryResultTypeFilter="DOCUMENT",
+            SortingConfiguration={"DocumentAttributeKey": "Lab", "SortOrder": "ASC"},
+            DocumentRelevanceOverrideConfigurations=overrides,
+        )
+        return {
+            item["DocumentId"]: item["ScoreAttributes"]["ScoreConfidence"]
+            for item in reply["ResultItems"]
+        }
+
     tuned = order(PAPERS, DocumentRelevanceOverrideConfigurations=override)
     plain = order(PAPERS)
     assert set(tuned) == set(plain)
     assert tuned.index("secret-2") < plain.index("secret-2") or plain[0] == "secret-2"
     assert tuned != plain
+    assert confidence(override) == confidence([])
     assert order(GUARDED, DocumentRelevanceOverrideConfigurations=override) == order(GUARDED)

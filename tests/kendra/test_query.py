@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from datetime import UTC, datetime
 from typing import Any
 
@@ -59,11 +60,12 @@ def test_ids_are_made_of_the_querys(client: Any) -> None:
     two = client.query(IndexId=PAPERS, QueryText=TEXT)
     assert one["QueryId"] != two["QueryId"]
     assert re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9-]{0,35}", one["QueryId"])
+    assert uuid.UUID(one["QueryId"]).version == 4
     names = [item["Id"] for item in one["ResultItems"]]
     assert len(set(names)) == len(names)
     for item in one["ResultItems"]:
         assert item["Id"].startswith(one["QueryId"] + "-")
-        assert len(item["Id"]) <= 73
+        assert len(item["Id"]) == 73
         assert 1 <= len(item["FeedbackToken"]) <= 2048
     # The same document has the same name behind the query's id, so that pages do not differ.
     assert [i["Id"][36:] for i in one["ResultItems"]] == [i["Id"][36:] for i in two["ResultItems"]]
@@ -128,6 +130,18 @@ def test_a_question_item_is_as_kendras(client: Any) -> None:
     assert item["Format"] == "TEXT"
 
 
+def test_more_answers_and_questions_match_than_are_shown(client: Any) -> None:
+    answers = client.query(IndexId=UTF_16, QueryText="kettle", QueryResultTypeFilter="ANSWER")
+    assert len(set(ids(answers, "ANSWER"))) == len(answers["ResultItems"]) == 3
+    questions = client.query(
+        IndexId=PAPERS,
+        QueryText="How do I descale a kettle?",
+        QueryResultTypeFilter="QUESTION_ANSWER",
+    )
+    assert len(set(ids(questions, "QUESTION_ANSWER"))) == len(questions["ResultItems"]) == 4
+    assert (answers["TotalNumberOfResults"], questions["TotalNumberOfResults"]) == (3, 4)
+
+
 @pytest.mark.parametrize("kind", ["ANSWER", "QUESTION_ANSWER", "DOCUMENT"])
 def test_one_kind_alone_and_its_total(client: Any, kind: str) -> None:
     reply = client.query(
@@ -179,6 +193,14 @@ def test_featured_results_match_the_whole_query_in_any_case_on_page_one(client: 
     assert [item["DocumentId"] for item in featured("best kettle", AttributeFilter=music)] == [
         "kettle-4"
     ]
+
+
+def test_featured_results_take_no_room_of_the_page(client: Any) -> None:
+    reply = client.query(IndexId=PAPERS, QueryText="best kettle", PageSize=2)
+    assert len(reply["FeaturedResultsItems"]) == 4
+    assert len(reply["ResultItems"]) == 2
+    featured = {item["DocumentId"] for item in reply["FeaturedResultsItems"]}
+    assert not featured & {item["DocumentId"] for item in reply["ResultItems"]}
 
 
 # ---- paging and totals ---------------------------------------------------------------------

@@ -81,6 +81,36 @@ def test_mistakes_are_told(settings: dict[str, Any], message: str) -> None:
         index(**settings)
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("_authors", "STRING_LIST"),
+        ("_category", "STRING"),
+        ("_created_at", "DATE"),
+        ("_data_source_id", "STRING"),
+        ("_document_body", "STRING"),
+        ("_document_id", "STRING"),
+        ("_document_title", "STRING"),
+        ("_excerpt_page_number", "LONG"),
+        ("_faq_id", "STRING"),
+        ("_file_type", "STRING"),
+        ("_language_code", "STRING"),
+        ("_last_updated_at", "DATE"),
+        ("_source_uri", "STRING"),
+        ("_tenant_id", "STRING"),
+        ("_version", "STRING"),
+        ("_view_count", "LONG"),
+    ],
+)
+def test_a_reserved_field_has_its_type_and_no_other(name: str, kind: str) -> None:
+    for given in ("STRING", "STRING_LIST", "LONG", "DATE"):
+        if given == kind:
+            assert index(attributes={name: {"type": given}}).attributes[name].type == kind
+            continue
+        with pytest.raises(ValidationError, match=f"{name} is a {kind} in Kendra, not a {given}"):
+            index(attributes={name: {"type": given}})
+
+
 def test_a_query_is_featured_by_one_active_set() -> None:
     one = {"queries": ["Time  off"], "documents": ["1"]}
     same = {"queries": [" time OFF"], "documents": ["2"]}

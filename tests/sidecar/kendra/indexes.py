@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pipelines.plan import Plan
 from sidecar.aws_json import AwsError
 from sidecar.config_kendra import KendraIndex
+from sidecar.kendra.served_index import ServedIndex, adapt_plan
+from sidecar.kendra.user_tokens import UserTokenReader
 
 ATTRIBUTES: dict[str, dict[str, Any]] = {
     "_category": {"type": "STRING", "facetable": True, "searchable": True},
@@ -35,6 +39,19 @@ def make_index(attributes: dict[str, dict[str, Any]] | None = None, **settings: 
             **settings,
         }
     )
+
+
+def serve_index(index: KendraIndex, rescore_window: int = 50) -> ServedIndex:
+    """The same as requests meet it, by a plan of one model."""
+    plan = Plan.model_validate(
+        {
+            "document": {"body": "body"},
+            "rescore_window": rescore_window,
+            "stages": [{"model": "m"}],
+        }
+    )
+    tokens = UserTokenReader(index.user_context.tokens, Path())
+    return ServedIndex("id", index, adapt_plan(plan, index), frozenset(), None, tokens)
 
 
 @contextmanager

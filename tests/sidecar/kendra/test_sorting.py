@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from sidecar.config_kendra_attributes import RESERVED_TYPES
 from sidecar.kendra.sorting import SortKey, break_ties, read_sorting, write_sort
 from tests.sidecar.kendra.indexes import make_index, refused
 
@@ -49,10 +50,13 @@ def test_both_members_are_refused() -> None:
         )
 
 
-@pytest.mark.parametrize("name", ["_category", "_created_at", "_view_count"])
+@pytest.mark.parametrize(
+    "name", ["_category", "_created_at", "_last_updated_at", "_version", "_view_count"]
+)
 def test_built_in_attributes_are_always_sortable(name: str) -> None:
-    assert not INDEX.attributes[name].sortable
-    assert read_sorting({"SortingConfiguration": by(name)}, INDEX)[0].name == name
+    index = make_index({name: {"type": RESERVED_TYPES[name]}})
+    assert not index.attributes[name].sortable
+    assert read_sorting({"SortingConfiguration": by(name)}, index)[0].name == name
 
 
 @pytest.mark.parametrize(
