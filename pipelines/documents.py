@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pipelines.hits import Hit
 from pipelines.plan import DocumentField, Plan
@@ -24,8 +25,7 @@ class Part:
     titled: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """What a hit says once the plan's fields are picked; title and body may be empty.
 
     They are as they stand in the source: cleaning them is a part of cutting them into passages.

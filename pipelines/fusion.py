@@ -6,10 +6,9 @@ Groups are named by their index, which is their place in the original order.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from math import fsum
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pipelines.documents import Document
 from pipelines.errors import BadScores
@@ -22,8 +21,7 @@ _RRF_K = 60
 _LARGEST = 1e300
 
 
-@dataclass(frozen=True, slots=True)
-class Ranked:
+class Ranked(NamedTuple):
     """One hit of the fused order: its position in the original one, and its new score.
 
     None leaves the hit the score it has.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from pipelines.documents import Document
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """Documents that get one score; a hit without a group value is a group of its own.
 
     `key` is the shared value (a string) or, for a hit of its own, its position (an integer), so

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from icu4py.breakers import SentenceBreaker, WordBreaker
@@ -23,8 +22,7 @@ _WORD_CHARACTERS = 40
 _WORD = re.compile(rf"\s*\S{{1,{_WORD_CHARACTERS}}}\s*")
 
 
-@dataclass(frozen=True, slots=True)
-class Passage:
+class Passage(NamedTuple):
     """A short run of text from one group.
 
     `group` is the group's index, `number` counts a group's passages from 0 in reading order.
@@ -38,8 +36,8 @@ class Passage:
     number: int
     text: str
     body: str
-    words: Words = field(compare=False, repr=False)
-    title_words: Words = field(compare=False, repr=False)
+    words: Words
+    title_words: Words
     part: int = 0
     weight: float = 1.0
 

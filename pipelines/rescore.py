@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
+from typing import NamedTuple
 
 from pipelines.documents import read_documents, replace_surrogates
 from pipelines.errors import BadScores, DeadlinePassed, NoText, RescoreError
@@ -50,8 +51,7 @@ class StageReport:
     reason: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class HitReport:
+class HitReport(NamedTuple):
     """Why a hit stands where it stands; what `explain` prints.
 
     `passage` is the text of its group that the last stage to score it liked best, `scores` has

@@ -57,7 +57,7 @@ def explain_rescoring(read: ReadHits, prepared: Prepared, rescoring: Rescoring) 
                 rank=rank,
                 original_rank=ranked.position + 1,
                 id=found.id,
-                index=found.index,
+                index=found.index_name,
                 original_score=document.original_score,
                 score=ranked.score,
                 title=document.title,

@@ -147,7 +147,11 @@ async def _rescore(
         except TimeoutError:
             raise DeadlinePassed("the text was not fetched in time") from None
         hits = read.window(plan.rescore_window, sources)
+    # Reading, cutting and scoring may each take a millisecond without waiting for anything, and
+    # relayed requests are to wait for one of them at most.
+    await asyncio.sleep(0)
     prepared = await search.documents.prepare(plan, found.query_text, hits, deadline)
+    await asyncio.sleep(0)
     rescoring = await rescore(plan, found.query_text, prepared, search.models.scorer(deadline))
     if search.on_rescored is not None:
         search.on_rescored(read, prepared, rescoring)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -46,8 +46,7 @@ class Unreadable(ValueError):
     """The answer is not a search response whose hits can be found."""
 
 
-@dataclass(frozen=True, slots=True)
-class FoundHit:
+class FoundHit(NamedTuple):
     """One element of `hits.hits`: its span, that of its `_score` token, and what ranking reads.
 
     `sorted` says that it has `sort` values.
@@ -58,7 +57,7 @@ class FoundHit:
     score_start: int
     score_end: int
     score: float | None
-    index: str
+    index_name: str
     id: str
     source: dict[str, Any]
     sorted: bool

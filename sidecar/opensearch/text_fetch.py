@@ -81,16 +81,16 @@ def read_texts(content: bytes, hits: Sequence[FoundHit]) -> tuple[Mapping[str, A
         raise TextNotFetched("OpenSearch could not look everywhere")
     if _room(hits) == len(read.hits) > len(hits):
         raise TextNotFetched("more documents share these ids than are fetched")
-    keys = [(hit.index, hit.id) for hit in read.hits]
+    keys = [(hit.index_name, hit.id) for hit in read.hits]
     count = Counter(keys)
     sources = {key: hit.source for key, hit in zip(keys, read.hits, strict=True) if count[key] == 1}
-    return tuple(sources.get((hit.index, hit.id), {}) for hit in hits)
+    return tuple(sources.get((hit.index_name, hit.id), {}) for hit in hits)
 
 
 def _query(hits: Sequence[FoundHit]) -> dict[str, Any]:
     ids: dict[str, dict[str, None]] = {}
     for hit in hits:
-        ids.setdefault(hit.index, {})[hit.id] = None
+        ids.setdefault(hit.index_name, {})[hit.id] = None
     # Each index with its own ids: behind an alias another index may have the same ones.
     clauses = [
         {"bool": {"filter": [{"term": {"_index": index}}, {"ids": {"values": list(values)}}]}}

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from pipelines.lexical import count_words
@@ -39,7 +37,7 @@ def test_the_best_passages_of_each_group_are_kept_best_first() -> None:
 
 def test_each_field_that_is_read_apart_keeps_its_best_passages() -> None:
     texts = ["red shoe", "a hat", "red", "blue shoe"]
-    passages = [replace(p, part=number // 2) for number, p in enumerate(passages_of(texts))]
+    passages = [p._replace(part=number // 2) for number, p in enumerate(passages_of(texts))]
     scores = count_words(different_words("shoe"), [p.words for p in passages]).bm25()
     kept = select_passages("shoe", passages, scores, Passages(per_document=1))
     assert [passage.number for passage in kept] == [0, 3]

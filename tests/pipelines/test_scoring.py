@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from math import inf, nan
 
 import pytest
@@ -32,7 +31,7 @@ def test_passage_scores_become_one_score_a_group(aggregate: Aggregate, score: fl
 
 def test_passages_of_a_field_that_is_read_apart_count_with_its_weight() -> None:
     whole, apart = passages_of((0, 0), (0, 1))
-    apart = replace(apart, part=1, weight=0.5)
+    apart = apart._replace(part=1, weight=0.5)
     assert group_scores([whole, apart], [0.3, 0.8], "max", best=3) == {0: 0.4}
     # A lower weight lowers negative scores too.
     assert group_scores([whole, apart], [-3.0, -2.0], "max", best=3) == {0: -3.0}

@@ -33,7 +33,7 @@ def scores_of(body: bytes) -> tuple[float, list[tuple[str, float]]]:
 
 def test_what_is_read_of_a_response() -> None:
     read = read_hits(COMPACT.encode())
-    assert [(hit.index, hit.id) for hit in read.hits] == [
+    assert [(hit.index_name, hit.id) for hit in read.hits] == [
         *(("i", "a"), ("i", "b"), ("j", "a"), ("i", "d"))
     ]
     assert read.window(2) == (Hit(0, 4.0, {"title": "é 😀"}), Hit(1, 3.0, {"title": "é \ud83d"}))
@@ -62,7 +62,7 @@ def test_hits_are_read_alike_however_they_are_spaced(rest: str) -> None:
         hit = hits[-1]
         token = text[hit.score_start : hit.score_end]
         element = text[hit.start : hit.end]
-        return element, token, hit.score, hit.index, hit.id, hit.source, hit.sorted
+        return element, token, hit.score, hit.index_name, hit.id, hit.source, hit.sorted
 
     plain, *read_plain = read('{"_index":"i",' + rest)
     spaced, *read_spaced = read('{ "_index":"i",' + rest)
