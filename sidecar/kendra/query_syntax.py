@@ -132,7 +132,10 @@ def parse_query(text: str, index: KendraIndex) -> ParsedQuery:
     if isinstance(root, Words):
         # Parentheses around words mean nothing, so the model may see them.
         return ParsedQuery(Words(text), text)
-    return ParsedQuery(root, " ".join(_find_words(root)))
+    # A tree gathers words around a phrase; a model reads them in the order in which they stand.
+    nodes = [token for token in tokens if isinstance(token, Node)]
+    found = nodes if "NOT" not in tokens else [root]
+    return ParsedQuery(root, " ".join(text for node in found for text in _find_words(node)))
 
 
 class _Parser:

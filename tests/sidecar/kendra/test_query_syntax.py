@@ -174,7 +174,8 @@ def test_a_mistake_is_a_warning_and_the_words_are_looked_for(
     [
         ("amazon NOT rainforest", "amazon"),
         ('(amazon OR "prime video") AND _category:HR NOT (a b)', "amazon prime video"),
-        ("Cloud* pricing kendra*aws*", "pricing Cloud kendra aws"),
+        ('find "red hat" here', "find red hat here"),
+        ("Cloud* pricing kendra*aws*", "Cloud pricing kendra aws"),
         ("_category:HR", ""),
     ],
 )
