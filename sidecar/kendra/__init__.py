@@ -15,7 +15,7 @@ ranking.py          the plan's order by the core, and what the models said of ea
 searches.py         carries both operations out
        | Query: query_reply.py                    Retrieve
        |   answers, faq, collapse, excerpts         excerpts.py: passages ranked together
-       |   table_answers <- text_tables <- html_tables, markdown_tables <- tables
+       |   table_answers, table_excerpts <- text_tables <- html_tables, markdown_tables <- tables
        |   marking.py: highlights, word_terms
        |   confidence.py: scores -> buckets
 items.py            result items, with ids of query_ids.py

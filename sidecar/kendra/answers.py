@@ -15,8 +15,10 @@ from sidecar.kendra.excerpts import cut_excerpt, query_words
 from sidecar.kendra.found_documents import Found, FoundDocument
 from sidecar.kendra.ranking import Ranking
 from sidecar.kendra.served_index import ServedIndex
-from sidecar.kendra.table_answers import TableExcerpt, find_table_answers
+from sidecar.kendra.table_answers import find_table_answers
+from sidecar.kendra.table_excerpts import TableExcerpt
 from sidecar.kendra.text_passages import QUERY_WORDS, Span, split_sentences
+from sidecar.kendra.text_tables import KnownTables
 
 MOST_ANSWERS = 3
 
@@ -44,6 +46,7 @@ async def find_answers(
     found: Found,
     ranking: Ranking,
     scorer: Scorer | None,
+    known: KnownTables,
     all_may_answer: bool,
 ) -> list[Answer]:
     """The answers that the documents give, the most likely first: one a document, three at most.
@@ -80,7 +83,9 @@ async def find_answers(
     said = {
         each.document.number: each.document.body.find(each.text) + each.start for each in answers
     }
-    found_in_tables = await find_table_answers(index, query_text, documents, ranking, scorer, said)
+    found_in_tables = await find_table_answers(
+        index, query_text, documents, ranking, scorer, known, said
+    )
     tables = [
         Answer(each.document, *each.excerpt.write(), each.probability, each.excerpt)
         for each in found_in_tables

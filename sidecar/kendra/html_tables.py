@@ -83,8 +83,8 @@ class _Reader(HTMLParser):
         """Read on; `part` follows the last one."""
         try:
             self.feed(part)
-        except AssertionError:
-            # html.parser raises it for a few broken declarations (`<![x[`).
+        except (AssertionError, ValueError):
+            # html.parser's own: for broken declarations (`<![x[`), for `&#` and 5,000 digits.
             self.ended = True
 
     def finish(self) -> Table:

@@ -20,7 +20,7 @@ from sidecar.kendra.marking import Marker
 from sidecar.kendra.query_ids import QueryIds, result_id
 from sidecar.kendra.schema import read_values, write_value
 from sidecar.kendra.served_index import ServedIndex
-from sidecar.kendra.table_answers import TableExcerpt
+from sidecar.kendra.table_excerpts import TableExcerpt
 
 ANSWER_CHARACTERS = 300
 """Characters of an answer that its DocumentExcerpt shows."""

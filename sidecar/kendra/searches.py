@@ -19,6 +19,7 @@ from sidecar.kendra.ranking import Models, Ranking, lift, rank_documents
 from sidecar.kendra.request import Asked, write_search_body
 from sidecar.kendra.schema import ask_for_values
 from sidecar.kendra.served_index import ServedIndex
+from sidecar.kendra.text_tables import KnownTables
 from sidecar.kendra.tuning import rate
 from sidecar.kendra.upstream_search import Search, UpstreamSearch, read_answers
 from sidecar.kendra.word_terms import WordTerms
@@ -50,6 +51,7 @@ class Searches:
         self._metrics = metrics
         self._clock = clock
         self._words: dict[str, WordTerms] = {}
+        self._tables = KnownTables()
         self._no_analyze_until: dict[tuple[str, str | None], float] = {}
 
     async def query(self, index: ServedIndex, asked: Asked, account: str | None) -> dict[str, Any]:
@@ -64,7 +66,9 @@ class Searches:
         answers: list[Answer] = []
         if asked.words and asked.wants("ANSWER"):
             may_all = asked.filter.answers is None
-            answers = await find_answers(index, asked.words, found, ranking, scorer, may_all)
+            answers = await find_answers(
+                index, asked.words, found, ranking, scorer, self._tables, may_all
+            )
         lifted = self._lift(index, asked, found, ranking)
         results = QueryResults(gathered, lifted, answers, entries, frozenset(features))
 

@@ -8,14 +8,12 @@ itself, the one that the model likes best beside the row's first cell.
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pipelines.errors import RescoreError
-from pipelines.kendra_text import STOP_WORDS
 from pipelines.lexical import count_words
 from pipelines.scoring import Scorer
 from pipelines.words import Words, different_words, read_words
@@ -23,15 +21,16 @@ from sidecar.kendra.confidence import calibrate
 from sidecar.kendra.found_documents import FoundDocument
 from sidecar.kendra.ranking import Ranking
 from sidecar.kendra.served_index import ServedIndex
-from sidecar.kendra.tables import Cell, Row, Table
-from sidecar.kendra.text_tables import find_tables, may_have_tables
+from sidecar.kendra.table_excerpts import (
+    LONGEST_ROW,
+    TableExcerpt,
+    column_names,
+    cut_table_excerpt,
+    telling_words,
+)
+from sidecar.kendra.tables import Row, Table
+from sidecar.kendra.text_tables import KnownTables, may_have_tables
 from sidecar.opensearch.exchange import off_loop
-
-MOST_ROWS = 3
-"""Rows of an excerpt, the header's included."""
-
-MOST_COLUMNS = 5
-"""Columns of an excerpt."""
 
 # For a query the model reads so many rows of each of so many documents, then so many cells of the
 # best row of each.
@@ -39,36 +38,9 @@ _DOCUMENTS = 5
 _ROWS_READ = 6
 _CELLS_READ = 8
 
-# Rows of more characters are paragraphs that a table puts into their places.
-_LONGEST_ROW = 1_000
 _TITLE_CHARACTERS = 100
 
-_WORD = re.compile(r"\w+")
-
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class TableExcerpt:
-    """Rows of a table, all with the same columns; `best` is row and column of the best cell.
-
-    `total` counts the rows of the whole table.
-    """
-
-    rows: tuple[tuple[Cell, ...], ...]
-    best: tuple[int, int]
-    total: int
-
-    def write(self) -> tuple[str, int, int]:
-        """The rows as text, and where in it the best cell stands, half-open.
-
-        Cells are parted by tabs and rows by line ends, as browsers copy a table.
-        """
-        lines = ["\t".join(cell.text for cell in row) for row in self.rows]
-        row, column = self.best
-        before = [*lines[:row], "".join(f"{cell.text}\t" for cell in self.rows[row][:column])]
-        start = len("\n".join(before))
-        return "\n".join(lines), start, start + len(self.rows[row][column].text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +68,7 @@ async def find_table_answers(
     documents: Sequence[FoundDocument],
     ranking: Ranking,
     scorer: Scorer,
+    known: KnownTables,
     said: Mapping[int, int],
 ) -> list[TableAnswer]:
     """The answers from tables of these documents, which come best first: one a document.
@@ -108,33 +81,35 @@ async def find_table_answers(
     if not marked:
         return []
     size = sum(len(document.body) for document in marked)
-    readings = await off_loop(size, lambda: _choose_readings(query_text, marked))
+    readings = await off_loop(size, lambda: _choose_readings(query_text, marked, known))
     scores = await _score(index, query_text, [reading.text for reading in readings], scorer)
     read = [(score, r) for score, r in zip(scores, readings, strict=True) if score is not None]
     # Sorting is stable: of equal ones the earlier row.
     read.sort(key=lambda entry: -entry[0])
-    chosen: list[tuple[float, _Reading]] = []
-    for score, reading in read:
-        if all(reading.document is not other.document for _, other in chosen):
-            likely = calibrate(score, _is_cosine(index), index.settings.confidence)
-            chosen.append((_answering(reading, likely, ranking, said), reading))
-    medium = index.settings.confidence.medium
-    chosen = [(likely, reading) for likely, reading in chosen if likely >= medium]
-    columns = await _choose_columns(index, query_text, [each for _, each in chosen], scorer)
+    by_document: dict[int, list[tuple[float, _Reading]]] = {}
+    for entry in read:
+        by_document.setdefault(entry[1].document.number, []).append(entry)
+    chosen: list[tuple[float, list[_Reading]]] = []
+    for entries in by_document.values():
+        score, best = entries[0]
+        likely = calibrate(score, _is_cosine(index), index.settings.confidence)
+        likely = _answering(best, likely, ranking, said)
+        if likely >= index.settings.confidence.medium:
+            chosen.append((likely, [r for _, r in entries if r.table is best.table]))
+    columns = await _choose_columns(index, query_text, [rows[0] for _, rows in chosen], scorer)
     return [
         TableAnswer(
-            reading.document,
-            _cut_excerpt(
-                query_text, reading, column, [each.row for _, each in read if each.table is table]
-            ),
+            rows[0].document,
+            cut_table_excerpt(query_text, rows[0].table, [each.row for each in rows], column),
             likely,
         )
-        for (likely, reading), column in zip(chosen, columns, strict=True)
-        for table in [reading.table]
+        for (likely, rows), column in zip(chosen, columns, strict=True)
     ]
 
 
-def _choose_readings(query_text: str, documents: Iterable[FoundDocument]) -> list[_Reading]:
+def _choose_readings(
+    query_text: str, documents: Iterable[FoundDocument], known: KnownTables
+) -> list[_Reading]:
     """The rows worth reading: of the first documents with tables those that share most words."""
     wanted = different_words(query_text)
     chosen: list[_Reading] = []
@@ -142,10 +117,10 @@ def _choose_readings(query_text: str, documents: Iterable[FoundDocument]) -> lis
     for document in documents:
         rows: list[tuple[Table, Row]] = []
         words: list[Words] = []
-        for table in find_tables(document.body):
-            names = read_words(" ".join([table.caption, *_names(table)]))
+        for table in known.find(document.body):
+            names = read_words(" ".join([table.caption, *column_names(table)]))
             for row in table.data:
-                if _length(row) <= _LONGEST_ROW:
+                if row.length <= LONGEST_ROW:
                     rows.append((table, row))
                     values = read_words(" ".join(cell.text for cell in row.cells))
                     words.append(np.concatenate([names, values]))
@@ -167,7 +142,7 @@ def _write_row(title: str, table: Table, row: Row) -> str:
     Colons and semicolons between them, or no names, made worse scores with all-MiniLM-L6-v2.
     """
     values = (cell.text for cell in row.cells)
-    told = (f"{name} {value}" for name, value in zip(_names(table), values, strict=False))
+    told = (f"{name} {value}" for name, value in zip(column_names(table), values, strict=False))
     about = [title[:_TITLE_CHARACTERS], table.caption[:_TITLE_CHARACTERS]]
     return " ".join(" ".join([*about, *told]).split())
 
@@ -188,7 +163,7 @@ async def _choose_columns(
     index: ServedIndex, query_text: str, readings: Sequence[_Reading], scorer: Scorer
 ) -> list[int]:
     """The column of each row whose cell the query asks for."""
-    asked = _telling(query_text)
+    asked = telling_words(query_text)
     among = [_columns_in_question(asked, reading) for reading in readings]
     texts = [
         " ".join([reading.row.cell(0).text, name, reading.row.cell(column).text])
@@ -201,7 +176,9 @@ async def _choose_columns(
         scored = {column: next(scores) for column in columns}
         whole = all(score is not None for score in scored.values())
         ratings = {
-            column: score if whole and score is not None else len(asked & _telling(columns[column]))
+            column: score
+            if whole and score is not None
+            else len(asked & telling_words(columns[column]))
             for column, score in scored.items()
         }
         chosen.append(max(ratings, key=lambda column: ratings[column]))
@@ -213,38 +190,14 @@ def _columns_in_question(asked: frozenset[str], reading: _Reading) -> dict[int, 
 
     A cell of which the query states half of the words or more is not what it asks for.
     """
-    names = _names(reading.table)
+    names = column_names(reading.table)
     filled = {column: cell.text for column, cell in enumerate(reading.row.cells) if cell.text}
-    words = {column: _telling(text) for column, text in filled.items()}
+    words = {column: telling_words(text) for column, text in filled.items()}
     unstated = [
         column for column, of in words.items() if not of or 2 * len(asked & of) < len(of)
     ] or list(filled)
-    unstated.sort(key=lambda column: -len(asked & _telling(names[column])))
+    unstated.sort(key=lambda column: -len(asked & telling_words(names[column])))
     return {column: names[column] for column in sorted(unstated[:_CELLS_READ])}
-
-
-def _cut_excerpt(
-    query_text: str, reading: _Reading, column: int, rows_by_score: Sequence[Row]
-) -> TableExcerpt:
-    """The excerpt around a cell: the header, the best rows in their order, and some columns."""
-    table, asked = reading.table, _telling(query_text)
-    header = table.header
-    heading = [header] if header is not None and _length(header) <= _LONGEST_ROW else []
-    best = sorted(rows_by_score[: MOST_ROWS - len(heading)], key=lambda row: row.start)
-    rows = [*heading, *best]
-
-    def shared(place: int) -> int:
-        return len(asked & _telling(" ".join(row.cell(place).text for row in rows)))
-
-    others = sorted(
-        set(range(1, table.width)) - {column}, key=lambda place: (-shared(place), place)
-    )
-    shown = sorted([*dict.fromkeys([column, 0]), *others][:MOST_COLUMNS])
-    return TableExcerpt(
-        tuple(tuple(row.cell(place) for place in shown) for row in rows),
-        (rows.index(reading.row), shown.index(column)),
-        len(table.rows),
-    )
 
 
 async def _score(
@@ -260,18 +213,3 @@ async def _score(
 
 def _is_cosine(index: ServedIndex) -> bool:
     return index.plan.stages[-1].model in index.cosines
-
-
-def _names(table: Table) -> list[str]:
-    """The names of all columns, empty ones where there is none."""
-    header = table.header
-    return [header.cell(column).text if header else "" for column in range(table.width)]
-
-
-def _length(row: Row) -> int:
-    return sum(len(cell.text) for cell in row.cells)
-
-
-def _telling(text: str) -> frozenset[str]:
-    """The words of a text in lower case, without stop words."""
-    return frozenset(_WORD.findall(text.lower())) - STOP_WORDS

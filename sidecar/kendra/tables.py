@@ -39,6 +39,11 @@ class Row:
         told = [cell.header for cell in self.cells if cell.text]
         return bool(told) and all(told)
 
+    @property
+    def length(self) -> int:
+        """How many characters its cells have."""
+        return sum(len(cell.text) for cell in self.cells)
+
     def cell(self, column: int) -> Cell:
         """The cell of a column; an empty one where the row has none."""
         return self.cells[column] if column < len(self.cells) else EMPTY

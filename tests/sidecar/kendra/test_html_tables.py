@@ -121,6 +121,11 @@ def test_work_is_bounded() -> None:
     assert len(list(read_html_tables("<table><td>x</table>" * 20_000))) <= MOST_CHARACTERS // 20
 
 
+@pytest.mark.parametrize("broken", ["<![x[ ]>", f"&#{'9' * 5000};", f"<td a='&#{'9' * 5000};'>"])
+def test_what_the_parser_stumbles_over_ends_the_table(broken: str) -> None:
+    assert cells(f"<table><tr><td>a<td>b</tr>{broken}<tr><td>c</table>")[0] == ["a", "b"]
+
+
 _MARKUP = st.sampled_from(
     ["<table>", "</table>", "<tr>", "</tr>", "<td>", "<th colspan=2>", "<td rowspan=3>", "</td>"]
     + ["<thead>", "</thead>", "<caption>", "</caption>", "<script>", "</script>", "<!--", "-->"]

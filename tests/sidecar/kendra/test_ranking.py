@@ -19,6 +19,7 @@ from sidecar.kendra.faq import FaqEntry, choose_faq
 from sidecar.kendra.found_documents import Found, read_found
 from sidecar.kendra.ranking import Models, Ranking, ReadPassage, lift, rank_documents
 from sidecar.kendra.served_index import ServedIndex, adapt_plan
+from sidecar.kendra.text_tables import KnownTables
 from sidecar.kendra.user_tokens import UserTokenReader
 from sidecar.split_documents import SplitDocuments
 
@@ -189,7 +190,9 @@ def answers(scorer: Scorer | None, *probabilities: float) -> list[tuple[str, str
         for number, probability in enumerate(probabilities)
     }
     ranking = Ranking(tuple(range(len(probabilities))), dict.fromkeys(passages, 1.0), passages)
-    chosen = asyncio.run(find_answers(served(), "third long", hits, ranking, scorer, True))
+    chosen = asyncio.run(
+        find_answers(served(), "third long", hits, ranking, scorer, KnownTables(), True)
+    )
     return [(answer.document.id, answer.text[answer.start : answer.end]) for answer in chosen]
 
 
@@ -211,7 +214,9 @@ def test_without_the_models_time_shared_words_choose_the_sentence(scorer: Scorer
 def test_documents_that_may_not_answer_give_no_answer() -> None:
     passages = {0: (ReadPassage(TEXT, 0.9, 0.9),)}
     ranking = Ranking((0,), {0: 1.0}, passages)
-    assert not asyncio.run(find_answers(served(), "q", found(TEXT), ranking, None, False))
+    assert not asyncio.run(
+        find_answers(served(), "q", found(TEXT), ranking, None, KnownTables(), False)
+    )
 
 
 def questions(scorer: Scorer | None, **faq: Any) -> list[str]:

@@ -13,8 +13,9 @@ from pipelines.errors import ModelFailed
 from sidecar.kendra.answers import Answer, find_answers
 from sidecar.kendra.found_documents import Found, FoundDocument
 from sidecar.kendra.ranking import Ranking, ReadPassage
-from sidecar.kendra.table_answers import MOST_COLUMNS, MOST_ROWS, TableExcerpt, find_table_answers
-from sidecar.kendra.tables import Cell
+from sidecar.kendra.table_answers import find_table_answers
+from sidecar.kendra.table_excerpts import MOST_COLUMNS, MOST_ROWS, TableExcerpt
+from sidecar.kendra.text_tables import KnownTables
 from tests.sidecar.kendra.test_ranking import served
 
 PEAKS = """Peaks by their height.
@@ -63,7 +64,9 @@ def answers(
     }
     ranking = Ranking(tuple(read), dict.fromkeys(read, 1.0), read)
     found = Found(documents, (), (), sum(map(len, bodies)), "docs")
-    return asyncio.run(find_answers(served(), query_text, found, ranking, reader, True))
+    return asyncio.run(
+        find_answers(served(), query_text, found, ranking, reader, KnownTables(), True)
+    )
 
 
 def values(excerpt: TableExcerpt | None) -> list[list[str]]:
@@ -99,7 +102,9 @@ def test_the_model_reads_a_row_with_the_names_of_its_columns() -> None:
     table = "<table><caption>Fees</caption><tr><th>Card<th>Yearly<tr><td>Gold<td>50</table>"
     body = document(0, f"Some words. {table}", title="Our cards")
     ranking = Ranking((0,), {0: 1.0}, {0: (ReadPassage("Some words.", 0.1, 0.1),)})
-    assert not asyncio.run(find_table_answers(served(), "fees", [body], ranking, reader, {}))
+    assert not asyncio.run(
+        find_table_answers(served(), "fees", [body], ranking, reader, KnownTables(), {})
+    )
     assert reader.read == ["Our cards Fees Card Gold Yearly 50"]
 
 
@@ -123,6 +128,15 @@ def test_a_table_without_names_shows_three_rows_of_data() -> None:
     assert values(answer.table) == [[f"key{n}", f"value{n}"] for n in (0, 4, 5)]
     assert best(answer) == "value4"
     assert answer.text == "key0\tvalue0\nkey4\tvalue4\nkey5\tvalue5"
+
+
+def test_documents_of_the_same_text_have_an_answer_each() -> None:
+    found = answers("how high is K2", Reader(K2=3.0), PEAKS, PEAKS)
+    assert [each.document.id for each in found] == ["0", "1"]
+    for answer in found:
+        shown = values(answer.table)
+        assert len(shown) == 3
+        assert shown[1] != shown[2]
 
 
 def test_rows_below_medium_are_no_answer() -> None:
@@ -196,14 +210,6 @@ class LateForCells(Reader):
 def test_without_the_models_time_for_cells_shared_words_choose() -> None:
     [answer] = answers("K2 and its Country", LateForCells(K2=3.0), PEAKS)
     assert best(answer) == "Pakistan"
-
-
-def test_text_of_an_excerpt_marks_its_best_cell() -> None:
-    rows = ((Cell("a", True), Cell("")), (Cell("b"), Cell("c d")))
-    for best_cell, expected in [((0, 0), "a"), ((0, 1), ""), ((1, 0), "b"), ((1, 1), "c d")]:
-        text, start, end = TableExcerpt(rows, best_cell, 9).write()
-        assert text == "a\t\nb\tc d"
-        assert text[start:end] == expected
 
 
 _CELL = st.sampled_from(["", "alpha", "beta", "gamma 7", "the"])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.kendra.tables import MOST_CHARACTERS
-from sidecar.kendra.text_tables import find_tables, may_have_tables
+from sidecar.kendra.text_tables import KnownTables, find_tables, may_have_tables
 
 HTML = "<table><tr><th>a<th>b<tr><td>c<td>d</table>"
 MARKDOWN = "| x | y |\n|---|---|\n| 1 | 2 |"
@@ -52,6 +52,34 @@ def test_texts_without_tables_cost_little() -> None:
     assert not may_have_tables(text)
     assert not find_tables(text)
     assert time.perf_counter() - started < 0.5
+
+
+def test_tables_that_were_found_before_are_kept() -> None:
+    known = KnownTables(most_characters=2 * len(HTML) + 1)
+    first = known.find(HTML)
+    assert first == find_tables(HTML)
+    again = "".join(list(HTML))
+    assert known.find(again) is first
+    assert known.find(again.replace("c", "x")) == find_tables(HTML.replace("c", "x"))
+    assert known.find(HTML) is first
+
+
+def test_the_tables_found_longest_ago_are_forgotten() -> None:
+    known = KnownTables(most_characters=2 * len(HTML) + 1)
+    first, other = known.find(HTML), known.find(HTML + " ")
+    assert known.find(HTML) is first
+    known.find(HTML.replace("c", "x"))
+    assert known.find(HTML) is first
+    assert known.find(HTML + " ") is not other
+    large = HTML * 3
+    assert known.find(large) is not known.find(large)
+
+
+def test_texts_without_a_table_are_not_kept() -> None:
+    known = KnownTables(most_characters=len(HTML))
+    first = known.find(HTML)
+    known.find("a | b")
+    assert known.find(HTML) is first
 
 
 @given(
