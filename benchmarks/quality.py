@@ -30,16 +30,15 @@ from rich.console import Console
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.judged_collections import JudgedCollection, read_collections
-from benchmarks.quality_kendra import EVERY_WORD, TOKEN_WORDS, is_words_alone, kendra_orders
+from benchmarks.quality_kendra import KendraBeside
 from benchmarks.quality_report import write_report
-from pipelines.measures import mean_over_queries, ndcg
+from pipelines.measures import ndcg
 from pipelines.plan import Plan
 from sidecar.app import Application
 from sidecar.config import Address, Apis, Config, MainFile, Model, Route, Upstream
 from sidecar.evaluation.comparison import CUT, NOTABLE, Comparison, compare
 from sidecar.evaluation.offline import fetch_window, order_by_plans
 from sidecar.evaluation.searching import Answer, run_queries
-from sidecar.kendra.token_words import cut_query_text
 from sidecar.metrics import Metrics
 from sidecar.models.loading import load_models
 from sidecar.models.scorers import Models
@@ -229,31 +228,17 @@ class Measurement:
 
     async def _kendra(self, collection: JudgedCollection, index: str) -> None:
         texts = dict(islice(collection.texts.items(), KENDRA_QUERIES))
-        qrels = {query: collection.qrels[query] for query in texts}
-        plan = shipped_plan("fused")
-        all_orders: dict[str, Mapping[str, Sequence[str]]] = {}
-        for kept, most in (("whole", EVERY_WORD), ("cut", TOKEN_WORDS)):
-            asked = {query: cut_query_text(text, most) for query, text in texts.items()}
-            bodies = {query: search_body(text) for query, text in asked.items()}
-            async with ClientSession(timeout=ClientTimeout(total=300)) as session:
-                fused = await run_queries(session, f"{self._proxy}/{index}/_search", bodies)
-            runs = await asyncio.to_thread(
-                kendra_orders, self._cluster, self._cache, index, plan, texts, most
-            )
-            orders = {"fused": {q: list(a.ranked_ids) for q, a in fused.items()}, **runs}
-            all_orders |= {f"{name}_{kept}": ranked for name, ranked in orders.items()}
-        rows = {collection.name: qrels}
-        alone = {query: qrels[query] for query, text in texts.items() if is_words_alone(text)}
-        if len(alone) < len(qrels):
-            rows[f"{collection.name}, words alone"] = alone
-        for name, judged in rows.items():
-            means = {
-                order: mean_over_queries(ndcg, judged, ranked, CUT)
-                for order, ranked in all_orders.items()
-            }
-            self.kendra.append({"collection": name, "queries": len(judged), **means})
-            told = ", ".join(f"{order} {value:.4f}" for order, value in means.items())
-            self._console.print(f"{name}: nDCG@10 of {told}", highlight=False)
+        beside = KendraBeside(self._proxy, self._cluster, self._cache, index, shipped_plan("fused"))
+        rows = await beside.measure(
+            collection.name,
+            texts,
+            {query: search_body(text) for query, text in texts.items()},
+            {query: collection.qrels[query] for query in texts},
+        )
+        self.kendra += rows
+        for row in rows:
+            told = ", ".join(f"{k} {v:.4f}" for k, v in row.items() if isinstance(v, float))
+            self._console.print(f"{row['collection']}: nDCG@10 of {told}", highlight=False)
 
     async def _one_changed(
         self, session: ClientSession, collection: JudgedCollection, index: str

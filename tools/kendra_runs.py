@@ -28,7 +28,11 @@ DEPTH = 100
 
 _WARM_UPS = 4
 
-Ask = Callable[[str], tuple[list[str], bool]]
+Items = list[dict[str, Any]]
+"""The items of a reply."""
+
+Told = Callable[[str, str, Items], object]
+"""Is told of each reply that counts: the operation, the query's id, the reply's items."""
 
 
 def connect(api: str) -> Any:
@@ -44,41 +48,47 @@ def connect(api: str) -> Any:
 
 
 def collect_runs(
-    client: Any, index_id: str, queries: Mapping[str, str], show: bool = False
+    client: Any,
+    index_id: str,
+    queries: Mapping[str, str],
+    show: bool = False,
+    told: Told | None = None,
 ) -> dict[str, dict[str, list[str]]]:
     """The ranked document ids of each query, by operation: `query` and `retrieve`.
 
     Raises RuntimeError for a query that the model has not read after several tries.
     """
 
-    def ask_query(text: str) -> tuple[list[str], bool]:
+    def ask_query(text: str) -> Items:
         reply = client.query(
             IndexId=index_id,
             QueryText=text,
             QueryResultTypeFilter="DOCUMENT",
             PageSize=DEPTH,
         )
-        return _read(reply["ResultItems"])
+        return list(reply["ResultItems"])
 
-    def ask_retrieve(text: str) -> tuple[list[str], bool]:
-        return _read(
-            client.retrieve(IndexId=index_id, QueryText=text, PageSize=DEPTH)["ResultItems"]
-        )
+    def ask_retrieve(text: str) -> Items:
+        reply = client.retrieve(IndexId=index_id, QueryText=text, PageSize=DEPTH)
+        return list(reply["ResultItems"])
 
-    operations: dict[str, Ask] = {"query": ask_query, "retrieve": ask_retrieve}
+    operations: dict[str, Callable[[str], Items]] = {"query": ask_query, "retrieve": ask_retrieve}
     runs: dict[str, dict[str, list[str]]] = {name: {} for name in operations}
     asked: Iterable[tuple[str, str]] = queries.items()
     for query_id, text in track(asked, "queries", len(queries), disable=not show):
         for name, ask in operations.items():
             for _ in range(_WARM_UPS):
-                ids, read = ask(text)
-                if read or not ids:
+                items = ask(text)
+                if not items or _is_read(items):
                     break
             else:
                 raise RuntimeError(
                     f"query {query_id}: the model is always late; raise the plan's deadline_ms"
                 )
-            runs[name][query_id] = ask(text)[0]
+            items = ask(text)
+            runs[name][query_id] = list(dict.fromkeys(item["DocumentId"] for item in items))
+            if told is not None:
+                told(name, query_id, items)
     return runs
 
 
@@ -92,10 +102,9 @@ def write_run(path: Path, name: str, run: Mapping[str, list[str]]) -> None:
     path.write_text("".join(lines))
 
 
-def _read(items: list[dict[str, Any]]) -> tuple[list[str], bool]:
-    """The documents in order, each once, and whether the model has read any of them."""
-    read = any(item["ScoreAttributes"]["ScoreConfidence"] != "NOT_AVAILABLE" for item in items)
-    return list(dict.fromkeys(item["DocumentId"] for item in items)), read
+def _is_read(items: Items) -> bool:
+    """Whether the model has read any of the documents."""
+    return any(item["ScoreAttributes"]["ScoreConfidence"] != "NOT_AVAILABLE" for item in items)
 
 
 def main() -> int:
