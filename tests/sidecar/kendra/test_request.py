@@ -90,6 +90,12 @@ def test_no_more_hits_are_fetched_than_a_page_needs(members: dict[str, Any], siz
     assert body(QueryText="a", **members)["size"] == size
 
 
+def test_weak_matches_do_not_come_up_by_sorting() -> None:
+    assert "minimum_should_match" not in str(body(QueryText="any of these"))
+    written = body(QueryText="any of these", SortingConfiguration=BY_TEAM)
+    assert "'minimum_should_match': '2<75%'" in str(written["query"])
+
+
 def test_boosts_take_part_in_choosing_the_window() -> None:
     relevance = {"relevance": {"importance": 5, "rank_order": "ASCENDING"}}
     tuned = make_index({"_view_count": {"type": "LONG", "field": "views", **relevance}})
