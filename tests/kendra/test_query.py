@@ -198,11 +198,12 @@ def test_featured_results_match_the_whole_query_in_any_case_on_page_one(client: 
 
 
 def test_featured_results_take_no_room_of_the_page(client: Any) -> None:
-    reply = client.query(IndexId=PAPERS, QueryText="best kettle", PageSize=2)
-    assert len(reply["FeaturedResultsItems"]) == 4
-    assert len(reply["ResultItems"]) == 2
-    featured = {item["DocumentId"] for item in reply["FeaturedResultsItems"]}
-    assert not featured & {item["DocumentId"] for item in reply["ResultItems"]}
+    for size, shown in ((2, 2), (10, 10)):
+        reply = client.query(IndexId=PAPERS, QueryText="best kettle", PageSize=size)
+        assert len(reply["FeaturedResultsItems"]) == 4
+        assert len(reply["ResultItems"]) == shown
+        featured = {item["DocumentId"] for item in reply["FeaturedResultsItems"]}
+        assert not featured & {item["DocumentId"] for item in reply["ResultItems"]}
 
 
 # ---- paging and totals ---------------------------------------------------------------------

@@ -204,6 +204,7 @@ def test_an_answer_is_the_sentence_that_the_model_likes_best() -> None:
 def test_answers_are_of_medium_confidence_and_three_at_most() -> None:
     scorer = Scorer(first=0.9)
     assert [name for name, _ in answers(scorer, 0.5, 0.39, 0.9, 0.4, 0.6)] == ["2", "4", "0"]
+    assert [name for name, _ in answers(scorer, 0.39, 0.4)] == ["1"]
 
 
 @pytest.mark.parametrize("scorer", [None, Failing(), Scorer(first=None, second=0.9, third=None)])
@@ -230,6 +231,8 @@ def test_questions_are_of_medium_confidence_and_beyond_their_threshold() -> None
     scorer = Scorer(low=-2.0, fair=0.5, good=3.0)
     assert questions(scorer) == ["good", "fair"]
     assert questions(scorer, threshold=0.8) == ["good"]
+    # Whatever the threshold, nothing below MEDIUM is a result.
+    assert questions(scorer, threshold=0.05) == ["good", "fair"]
 
 
 @pytest.mark.parametrize("scorer", [None, Failing()])
