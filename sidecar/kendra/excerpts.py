@@ -85,7 +85,8 @@ def cut_retrieved(
     for cut in _cut_in_order(found, ranking, query_text, most_passages):
         if len(kept) == min(wanted, MOST_RESULTS):
             break
-        if not seen.repeats(cut.text):
+        # Titles alone are names: "2 in. pipe" and "3 in. pipe" are two things.
+        if not seen.repeats(cut.text, whole=not found.documents[cut.number].body):
             kept.append(cut)
     return kept
 

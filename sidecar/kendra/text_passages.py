@@ -175,12 +175,16 @@ class NearDuplicates:
         self._sizes: list[int] = []
         self._owners: dict[tuple[str, ...], list[int]] = {}
 
-    def repeats(self, passage: str) -> bool:
-        """Whether it repeats one before; if not, those behind it are compared with it too."""
+    def repeats(self, passage: str, *, whole: bool = False) -> bool:
+        """Whether it repeats one before; if not, those behind it are compared with it too.
+
+        `whole`: only what has all the same triples is a repetition.
+        """
         triples = _triples(passage)
         shared = Counter(owner for triple in triples for owner in self._owners.get(triple, ()))
         for owner, count in shared.items():
-            if count > self._most * max(len(triples), self._sizes[owner]):
+            longer = max(len(triples), self._sizes[owner])
+            if count == longer or (count > self._most * longer and not whole):
                 return True
         for triple in triples:
             self._owners.setdefault(triple, []).append(len(self._sizes))

@@ -179,6 +179,14 @@ def test_near_duplicates_of_a_better_passage_are_dropped() -> None:
     assert repeated([best, mostly, half, inside, best.upper()]) == {1, 4}
 
 
+def test_what_must_be_the_same_as_a_whole_is_no_near_duplicate() -> None:
+    seen = NearDuplicates()
+    words = [f"w{number}" for number in range(40)]
+    assert not seen.repeats(" ".join(words))
+    assert not seen.repeats(" ".join([*words, "more"]), whole=True)
+    assert seen.repeats(" ".join(words).upper(), whole=True)
+
+
 def test_short_passages_are_compared_whole() -> None:
     assert repeated(["copper kettle", "kettle", "copper kettle", "Copper, kettle!"]) == {
         2,
