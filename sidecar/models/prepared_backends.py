@@ -22,7 +22,7 @@ def load_prepared(
     if manifest.backend == "onnx":
         graph = OnnxGraph(folder / "graph.onnx", threads or default_threads())
     else:
-        graph = OpenVinoGraph(folder, manifest.precision, threads or default_threads())
+        graph = OpenVinoGraph(folder, manifest, threads or default_threads())
         warm_up(graph, manifest)
     if manifest.kind == "cross-encoder":
         return GraphCrossEncoder(folder, manifest, graph)
