@@ -5,7 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from sidecar.models.backends.graphs import Graph, GraphBiEncoder, GraphCrossEncoder, warm_up
+from sidecar.models.backends.graphs import (
+    Graph,
+    GraphBiEncoder,
+    GraphCrossEncoder,
+    query_shapes,
+    shapes,
+    warm_up,
+)
 from sidecar.models.backends.onnx import OnnxGraph
 from sidecar.models.backends.openvino import OpenVinoGraph
 from sidecar.models.prepared import Manifest
@@ -18,15 +25,20 @@ def load_prepared(
 
     Raises ImportError without the backend's library, and what that raises for damaged files.
     """
+    threads = threads or default_threads()
     graph: Graph
+    query_graph: Graph
     if manifest.backend == "onnx":
-        graph = OnnxGraph(folder / "graph.onnx", threads or default_threads())
+        graph = query_graph = OnnxGraph(folder / "graph.onnx", threads)
     else:
-        graph = OpenVinoGraph(folder, manifest, threads or default_threads())
-        warm_up(graph, manifest)
+        graph = query_graph = OpenVinoGraph(folder, manifest, threads)
+        warm_up(graph, manifest, shapes(manifest.max_tokens))
+        if threads > 1 and manifest.kind == "bi-encoder":
+            query_graph = OpenVinoGraph(folder, manifest, threads=1)
+            warm_up(query_graph, manifest, query_shapes(manifest.max_tokens))
     if manifest.kind == "cross-encoder":
         return GraphCrossEncoder(folder, manifest, graph)
-    return GraphBiEncoder(folder, manifest, identity, graph)
+    return GraphBiEncoder(folder, manifest, identity, graph, query_graph)
 
 
 def default_threads() -> int:

@@ -236,7 +236,9 @@ class Schedule:
         with self._changed:
             job.left = True
             self._lanes[lane].searches -= 1
-            with contextlib.suppress(ValueError):  # it is in hand, or all read
+            # If not, it is in hand, or all read. Asked first: `remove` would write the job with all
+            # its values into its error, which takes milliseconds.
+            if job in self._lanes[lane].jobs:
                 self._lanes[lane].jobs.remove(job)
         self._queue.dec()
 

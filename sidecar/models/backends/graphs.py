@@ -8,7 +8,7 @@ lengths are rounded up to 16 tokens, and a call is cut into batches of 8, 4, 2 a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -28,6 +28,8 @@ _BATCH_TOKENS = 512
 _LENGTH_STEP = 16
 # A batch may be padded by so much before two smaller ones are better.
 _PADDING = 1.25
+# Longer query texts are read like passages.
+_QUERY_TOKENS = 64
 
 
 class Graph(Protocol):
@@ -39,11 +41,18 @@ class Graph(Protocol):
 
 
 class GraphBiEncoder:
-    """A bi-encoder; `identity` is the prepared folder's key."""
+    """A bi-encoder; `identity` is the prepared folder's key.
 
-    def __init__(self, folder: Path, manifest: Manifest, identity: str, graph: Graph) -> None:
+    `query_graph` is the same model for short query texts, which one core reads as fast as two do:
+    two wait for each other wherever OpenSearch is at work on one of them.
+    """
+
+    def __init__(
+        self, folder: Path, manifest: Manifest, identity: str, graph: Graph, query_graph: Graph
+    ) -> None:
         self._tokens = TokenReader(folder, manifest)
         self._graph = graph
+        self._query_graph = query_graph
         self._query_prompt = manifest.query_prompt
         self._passage_prompt = manifest.passage_prompt
         self.dimensions = manifest.dimensions
@@ -51,6 +60,8 @@ class GraphBiEncoder:
 
     def embed_queries(self, texts: Sequence[str]) -> FloatArray:
         encodings = self._tokens.texts(self._query_prompt, texts)
+        if len(encodings) == 1 and len(encodings[0]) <= _QUERY_TOKENS:
+            return read_all(self._query_graph, self._tokens, encodings)
         return read_all(self._graph, self._tokens, encodings)
 
     def embed_passages(self, texts: Sequence[str]) -> FloatArray:
@@ -132,9 +143,14 @@ def shapes(max_tokens: int) -> list[tuple[int, int]]:
     return [(size, length) for length in lengths for size in _sizes(length)]
 
 
-def warm_up(graph: Graph, manifest: Manifest) -> None:
+def query_shapes(max_tokens: int) -> list[tuple[int, int]]:
+    """Those of one short query text."""
+    return [shape for shape in shapes(min(max_tokens, _QUERY_TOKENS)) if shape[0] == 1]
+
+
+def warm_up(graph: Graph, manifest: Manifest, shapes: Iterable[tuple[int, int]]) -> None:
     """Let a graph read every shape that a search may bring."""
-    for shape in shapes(manifest.max_tokens):
+    for shape in shapes:
         ids = np.full(shape, manifest.pad_id, np.int64)
         inputs = [ids, np.ones_like(ids), np.zeros_like(ids)]
         graph.run(inputs if manifest.reads_types else inputs[:2])

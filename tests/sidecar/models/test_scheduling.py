@@ -58,6 +58,13 @@ async def in_line(jobs: int, metrics: Metrics) -> None:
     assert metric(metrics, "rescore_model_queue") == jobs
 
 
+class Unwritable:
+    """A value that must not be written out: for vectors that takes milliseconds."""
+
+    def __repr__(self) -> str:
+        raise AssertionError("somebody wrote out a job's values")
+
+
 @pytest.fixture
 async def schedule(metrics: Metrics) -> AsyncIterator[Schedule]:
     schedule = Schedule("m", metrics)
@@ -80,6 +87,11 @@ def test_later_chunks_hold_texts_of_like_length() -> None:
     _, short, long = cut_chunks(texts)
     assert {"short"} == {texts[position] for position in short}
     assert {"long" * 50} == {texts[position] for position in long}
+
+
+async def test_no_job_is_written_out(schedule: Schedule) -> None:
+    values = await schedule.run(lambda texts: [Unwritable() for _ in texts], ["a", "b"], None)
+    assert len(values) == 2
 
 
 async def test_values_come_back_in_the_order_of_the_texts(schedule: Schedule) -> None:

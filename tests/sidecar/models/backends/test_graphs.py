@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.models.backends.graphs import cut_batches, padded_length, shapes
+from sidecar.models.backends.graphs import cut_batches, padded_length, query_shapes, shapes
 
 LENGTHS = st.lists(st.integers(1, 256), max_size=20)
 
@@ -40,3 +40,5 @@ def test_a_long_text_does_not_pad_short_ones() -> None:
 def test_the_shapes_are_few() -> None:
     assert len(shapes(256)) == len(set(shapes(256))) == 4 * 4 + 4 * 3 + 8 * 2
     assert max(np.prod(shape) for shape in shapes(512)) == 512
+    assert query_shapes(256) == [(1, 16), (1, 32), (1, 48), (1, 64)]
+    assert query_shapes(30) == [(1, 16), (1, 32)]
