@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.status import Status
 
-from benchmarks import growing, models, passing, searches, starting
+from benchmarks import cores, growing, models, passing, searches, starting
 from benchmarks.document import Run, print_lines, write_document
 from benchmarks.figures import Part, read_part
 from sidecar.bench.machine import describe_machine
@@ -33,6 +33,7 @@ Measure = Callable[[bool, Callable[[str], None]], Part]
 def parts() -> Mapping[str, Measure]:
     """Every part by name, in the order of the page."""
     return {
+        "cores": cores.measure,
         "models": models.measure,
         "start": starting.measure,
         "searches": searches.measure,

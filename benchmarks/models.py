@@ -41,7 +41,7 @@ _HOW = (
 _COLD_LIMIT = (
     "Not established. Likely the arithmetic: what is not brought to one byte stays in 32-bit floats"
     " where bf16 is not quicker than those, and torch may run nearer to the processor's limit than"
-    " elsewhere. The load of the machine widens the spread."
+    " elsewhere."
 )
 
 

@@ -166,11 +166,9 @@ def _bars(kinds: Mapping[str, list[Times]]) -> tuple[Bar, ...]:
             "most",
             3.5,
             2.2,
-            "On a virtual machine of two cores, taken apart: the query text takes 2.2 ms back to"
-            " back and 4 ms after 20 ms of rest; the event loop's thread, idle meanwhile, runs"
-            " again 2.5 ms after it is woken; looking up and comparing 75 passages takes 0.4 ms."
-            " The rest is reading, cutting and splicing the answer, and other hops between"
-            " threads.",
+            "The query text is read while OpenSearch searches, on another core, and so *inside*"
+            " has little of it. Where two cores do hardly more than one (see *The cores together*),"
+            " OpenSearch takes longer meanwhile, by about what the reading takes.",
         ),
         Bar(
             "page 2 of a rescored search, added p50; it needs no OpenSearch",

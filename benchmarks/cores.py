@@ -1,0 +1,56 @@
+"""What the cores of this machine do together: virtual ones may share what makes them fast."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+
+from benchmarks.figures import Part, Table, spread
+
+_HOW = (
+    "As many processes at once as there are cores, each with the same work of one thread, against"
+    " one process alone: work done in the same time. Cores that share nothing reach their number;"
+    " two hardware threads of one core come to 1.3 or so, and then nothing that is done at once"
+    " with something else is free."
+)
+_WORK = {
+    "Python's own bytecode": "x = 0\nfor i in range(6_000_000): x += i * i % 7",
+    "products of matrices, 32-bit floats": (
+        "import numpy as np\na = np.ones((700, 700), np.float32)\nfor _ in range(120): a @ a"
+    ),
+}
+_TIMED = "import time; started = time.perf_counter()\n{}\nprint(time.perf_counter() - started)"
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+def measure(quick: bool, step: Callable[[str], None]) -> Part:
+    """Each kind of work, alone and at once in turn."""
+    cores = len(os.sched_getaffinity(0))
+    rows = []
+    for what, work in _WORK.items():
+        step(what)
+        ratios = []
+        for _ in range(2 if quick else 5):
+            [alone] = _run(work, 1)
+            ratios.append(cores * alone / max(_run(work, cores)))
+        rows.append((what, spread(ratios, "x")))
+    return Part(
+        name="cores",
+        title="The cores together",
+        how=_HOW,
+        tables=(Table(f"{cores} at once, against one", ("", "work done"), tuple(rows)),),
+    )
+
+
+def _run(work: str, processes: int) -> list[float]:
+    """Seconds that each of so many processes took, all at once."""
+    command = [sys.executable, "-c", _TIMED.format(work)]
+    started = [
+        subprocess.Popen(  # noqa: S603 - the work above
+            command, stdout=subprocess.PIPE, text=True, env={**os.environ, **_ONE_THREAD}
+        )
+        for _ in range(processes)
+    ]
+    return [float(process.communicate()[0]) for process in started]
