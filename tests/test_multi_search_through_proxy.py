@@ -17,6 +17,7 @@ from opensearchpy import OpenSearch, helpers
 from sidecar.metrics import Metrics
 from sidecar.models.backends.base import FloatArray
 from sidecar.models.scorers import CrossEncoderScorer, Models
+from tests.indifferent import indifferent_models
 from tests.nodes.node import Node
 from tests.raw_http import RawResponse, mask_content_length, mask_took, send
 from tests.running import Sidecar, request, running_sidecar
@@ -77,20 +78,12 @@ def sidecar(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Si
         yield running
 
 
-class Indifferent:
-    """A cross-encoder to which all texts are the same, so that the order stays."""
-
-    def score_pairs(self, query_text: str, texts: list[str]) -> FloatArray:
-        return np.ones(len(texts), np.float32)
-
-
 @pytest.fixture(scope="module")
 def identity(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecar]:
     """A sidecar whose rescoring changes nothing: its answers are OpenSearch's to the byte."""
-    models = Models({"words": CrossEncoderScorer("words", Indifferent(), Metrics())})
     routes = dict.fromkeys(ROUTES, "positional")
     folder = tmp_path_factory.mktemp("identity")
-    with running_sidecar(folder, node.url, PLANS, routes, models) as running:
+    with running_sidecar(folder, node.url, PLANS, routes, indifferent_models()) as running:
         yield running
 
 

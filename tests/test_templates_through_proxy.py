@@ -7,13 +7,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pytest
 from opensearchpy import OpenSearch, helpers
 
-from sidecar.metrics import Metrics
-from sidecar.models.backends.base import FloatArray
-from sidecar.models.scorers import CrossEncoderScorer, Models
+from tests.indifferent import indifferent_models
 from tests.nodes.node import Node
 from tests.raw_http import RawResponse, mask_content_length, mask_took, send
 from tests.running import Sidecar, request, running_sidecar
@@ -80,19 +77,13 @@ def sidecar(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Si
         yield running
 
 
-class Indifferent:
-    """A cross-encoder to which all texts are the same, so that the order stays."""
-
-    def score_pairs(self, query_text: str, texts: list[str]) -> FloatArray:
-        return np.ones(len(texts), np.float32)
-
-
 @pytest.fixture(scope="module")
 def identity(node: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sidecar]:
     """A sidecar whose rescoring changes nothing: its answers are OpenSearch's to the byte."""
-    models = Models({"words": CrossEncoderScorer("words", Indifferent(), Metrics())})
     folder = tmp_path_factory.mktemp("identity")
-    with running_sidecar(folder, node.url, PLANS, {INDEX: "positional"}, models) as running:
+    with running_sidecar(
+        folder, node.url, PLANS, {INDEX: "positional"}, indifferent_models()
+    ) as running:
         yield running
 
 

@@ -67,13 +67,15 @@ class PassageKeeper:
                     self._known.add(name)
 
     def close(self) -> None:
-        """Write everything, and give the folder free."""
+        """Write everything, and give the folder free; once more does nothing."""
         self._closing.set()
         self._thread.join()
         self.flush()
         if self._lock_file is not None:
             self._put_together()
-            os.close(self._lock_file)
+            # By then the number may be another file's.
+            lock_file, self._lock_file = self._lock_file, None
+            os.close(lock_file)
 
     def tick(self) -> None:
         """Write what is new here, take in what is new there."""

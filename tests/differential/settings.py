@@ -36,6 +36,9 @@ _PLAN = {
 class _Constant:
     """Likes all texts the same, so that the original order stands."""
 
+    def expect(self, query_text: str) -> None:
+        pass
+
     async def score(
         self, query_text: str, texts: Sequence[str], deadline: float | None
     ) -> list[float | None]:

@@ -6,7 +6,6 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
@@ -15,7 +14,7 @@ from pipelines.errors import DeadlinePassed, NoText, Overloaded
 from pipelines.hits import Hit
 from pipelines.passages import SplitDocument, split_document
 from pipelines.plan import Passages, Plan
-from pipelines.rescore import prepare
+from pipelines.rescore import Prepared, prepare
 from sidecar.split_documents import SplitDocuments
 
 PLAN = Plan.model_validate({"document": {"title": "t", "body": "b"}, "stages": [{"model": "m"}]})
@@ -47,7 +46,7 @@ def test_a_document_is_cut_once(documents: SplitDocuments) -> None:
     document = Document(0, "Title", body(1), 9.0, None)
     cut = documents.split(document, SETTINGS)
     assert texts(cut) == texts(split_document(document, SETTINGS))
-    assert documents.split(replace(document, position=4, original_score=1.0), SETTINGS) is cut
+    assert documents.split(document._replace(position=4, original_score=1.0), SETTINGS) is cut
     assert len(documents) == 1
 
 
@@ -76,9 +75,9 @@ def test_what_decides_the_passages_is_told_apart(
 def test_fields_that_are_read_apart_decide_too(documents: SplitDocuments) -> None:
     plain = Document(0, "a", "b", 1.0, None)
     parts = [(), (Part("b", 1.0, True),), (Part("b", 1.0, False),), (Part("b", 2.0, True),)]
-    splits = [documents.split(replace(plain, apart=apart), SETTINGS) for apart in parts]
+    splits = [documents.split(plain._replace(apart=apart), SETTINGS) for apart in parts]
     assert len(documents) == len(parts)
-    assert documents.split(replace(plain, apart=parts[3]), SETTINGS) is splits[3]
+    assert documents.split(plain._replace(apart=parts[3]), SETTINGS) is splits[3]
 
 
 def test_memory_is_bounded_and_the_least_recently_used_go_first() -> None:
@@ -95,13 +94,22 @@ def test_memory_is_bounded_and_the_least_recently_used_go_first() -> None:
     documents.close()
 
 
+def told(prepared: Prepared) -> object:
+    """All that a prepared window says; arrays as lists, which can be compared."""
+    passages = [
+        [p._replace(words=p.words.tolist(), title_words=p.title_words.tolist()) for p in group]
+        for group in prepared.passages
+    ]
+    return prepared.groups, passages, prepared.evidence
+
+
 @pytest.mark.parametrize("count", [1, 4, 60])
 async def test_a_window_is_prepared_as_the_core_does_it(
     documents: SplitDocuments, count: int
 ) -> None:
-    expected = prepare(PLAN, QUERY, hits(count))
-    assert await documents.prepare(PLAN, QUERY, hits(count)) == expected
-    assert await documents.prepare(PLAN, QUERY, hits(count)) == expected
+    expected = told(prepare(PLAN, QUERY, hits(count)))
+    assert told(await documents.prepare(PLAN, QUERY, hits(count))) == expected
+    assert told(await documents.prepare(PLAN, QUERY, hits(count))) == expected
 
 
 async def test_a_known_window_needs_no_thread(documents: SplitDocuments) -> None:

@@ -46,6 +46,16 @@ def test_what_was_flushed_outlives_a_process_that_was_killed(tmp_path: Path) -> 
     killed.close()
 
 
+def test_to_close_it_again_closes_no_other_file(tmp_path: Path) -> None:
+    keeper = PassageKeeper(empty_store(), "model", tmp_path)
+    keeper.close()
+    with (tmp_path / "other").open("w") as other:  # which has the lock file's number now
+        keeper.close()
+        other.write("still open")
+        other.flush()
+    assert (tmp_path / "other").read_text() == "still open"
+
+
 def test_nothing_new_writes_nothing(tmp_path: Path) -> None:
     keeper = PassageKeeper(empty_store(), "model", tmp_path)
     keeper.tick()
