@@ -99,9 +99,14 @@ class BiEncoderScorer:
         if key in self._queries or key in self._expected:
             return
         task = asyncio.get_running_loop().create_task(self._read_expected(key, query_text))
-        # Perhaps no search will want it: then nobody else asks how it ended.
-        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         self._expected[key] = task
+
+        def end(ended: asyncio.Task[FloatArray]) -> None:
+            del self._expected[key]
+            # Perhaps no search wanted it: then nobody else asks how it ended.
+            _ = ended.cancelled() or ended.exception()
+
+        task.add_done_callback(end)
 
     async def score(self, query_text: str, texts: Sequence[str], deadline: float | None) -> Scores:
         query = await self._query_vector(query_text, deadline)
@@ -191,12 +196,7 @@ class BiEncoderScorer:
         return vector
 
     async def _read_expected(self, key: bytes, query_text: str) -> FloatArray:
-        try:
-            [vector] = await self._schedule.run(
-                self._read_query, [query_text], None, lane="queries"
-            )
-        finally:
-            del self._expected[key]
+        [vector] = await self._schedule.run(self._read_query, [query_text], None, lane="queries")
         assert vector is not None  # there was no deadline
         self._keep_query(key, vector)
         return vector
