@@ -36,6 +36,7 @@ _SIGNS = re.compile(r'[\s()\[\]{}"<>=*]+')
 # A tuple: nodes are looked for in it too, and some cannot be hashed.
 _OPERATORS = ("AND", "OR", "NOT")
 _SENTENCE_ENDS = ".,;:!?"
+# So many beside each other, all in capitals: `TAX LAW AND NEW YORK` is still an expression.
 _SENTENCE_WORDS = 3
 _SYNTAX_SIGN = re.compile(r'[":*()\[\]{}]')
 

@@ -112,8 +112,8 @@ class Searches:
             values = [*value_fields(settings), *ask_for_values(settings, asked.shown)]
             body = write_featured_search(index, features, asked.filters, values)
             searches["featured"] = Search(settings.index, body, copies)
-        models = self._loaded()
-        if models and asked.words and index.plan.enabled:
+        models = self._usable_models(index)
+        if models and asked.words:
             # Read while OpenSearch searches.
             models.expect((stage.model for stage in index.plan.stages), asked.words)
         content = await self._upstream.run(list(searches.values()), account)
@@ -131,10 +131,13 @@ class Searches:
 
         return await off_loop(len(content), read)
 
+    def _usable_models(self, index: ServedIndex) -> Scorers | None:
+        return self._loaded() if index.plan.enabled else None
+
     def _open_models(self, index: ServedIndex) -> Models | None:
         """The models until the plan's deadline from now; None when they do not take part."""
-        models = self._loaded()
-        if models is None or not index.plan.enabled:
+        models = self._usable_models(index)
+        if models is None:
             return None
         deadline = time.monotonic() + index.plan.deadline_ms / 1000
         return Models(models.scorer(deadline), deadline)
