@@ -4,6 +4,7 @@ __main__.py     runs the parts in order, keeps their figures, writes docs/benchm
 figures.py      what a part gives back: tables, bars, spreads
 document.py     the page, from the figures of all parts
 
+cores.py        what the cores of this machine do together
 models.py       (a) a model alone, beside sentence-transformers, FlashRank and ONNX Runtime
 weights.py          the weights that all of them run; engines/ one process for each
 starting.py     start and memory of the serving process
