@@ -23,8 +23,8 @@ _PASSAGES = 75
 _QUERIES = {"bi-encoder": 12, "cross-encoder": 4}
 _WORDS = 100
 _BEST = 10
-# The share of a query's range of scores within which two count as equal: adding the same numbers in
-# another order moves a score by about a millionth.
+# The share of a query's range of scores within which two count as equal: adding the same numbers
+# in another order may move a score by so little, and no order is worse for it.
 _TIE = 1e-4
 
 
