@@ -1,4 +1,4 @@
-"""What the cores of this machine do together: virtual ones may share what makes them fast."""
+"""What the cores of this machine do together: they may be shared, or busy with something else."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from benchmarks.figures import Part, Table, spread
 
 _HOW = (
     "As many processes at once as there are cores, each with the same work of one thread, against"
-    " one process alone: work done in the same time. Cores that share nothing reach their number;"
-    " two hardware threads of one core come to 1.3 or so, and then nothing that is done at once"
-    " with something else is free."
+    " one process alone: work done in the same time. Cores that share nothing, with nothing else to"
+    " do, reach their number; where it is far from that, the other figures tell of other work."
 )
 _WORK = {
     "Python's own bytecode": "x = 0\nfor i in range(6_000_000): x += i * i % 7",

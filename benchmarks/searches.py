@@ -166,9 +166,10 @@ def _bars(kinds: Mapping[str, list[Times]]) -> tuple[Bar, ...]:
             "most",
             3.5,
             2.2,
-            "The query text is read while OpenSearch searches, on another core, and so *inside*"
-            " has little of it. Where two cores do hardly more than one (see *The cores together*),"
-            " OpenSearch takes longer meanwhile, by about what the reading takes.",
+            "The query text is read while OpenSearch searches, and what of it is left then is a"
+            " part of *inside*; the rest of that is reading the hits, looking up and comparing"
+            " passages, fusing and splicing, in Python. Beyond it is OpenSearch's work for the"
+            " wider window, and the way through one more process.",
         ),
         Bar(
             "page 2 of a rescored search, added p50; it needs no OpenSearch",
