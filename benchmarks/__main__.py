@@ -1,7 +1,7 @@
 """Runs the benchmarks: `python -m benchmarks [--only models,searches] [--quick] [--json]`.
 
-A full run keeps its figures in benchmarks/results.json and writes docs/benchmarks.md from them.
-Parts that were left out by `--only` keep the figures of the run before. `--quick` only prints.
+A full run stores its figures in benchmarks/results.json and writes docs/benchmarks.md from them.
+Parts that `--only` leaves out keep the figures of the previous run. `--quick` only prints.
 """
 
 from __future__ import annotations
@@ -18,7 +18,20 @@ from pathlib import Path
 from rich.console import Console
 from rich.status import Status
 
-from benchmarks import cores, growing, models, passing, searches, starting
+from benchmarks import (
+    cold,
+    cores,
+    filling,
+    growing,
+    models,
+    overload,
+    passing,
+    searches,
+    shadow,
+    starting,
+    warm_path,
+    workers,
+)
 from benchmarks.document import Run, print_lines, write_document
 from benchmarks.figures import Part, read_part
 from sidecar.bench.machine import describe_machine
@@ -37,8 +50,14 @@ def parts() -> Mapping[str, Measure]:
         "models": models.measure,
         "start": starting.measure,
         "searches": searches.measure,
+        "warm": warm_path.measure,
+        "filling": filling.measure,
+        "cold": cold.measure,
         "relay": passing.measure,
         "growth": growing.measure,
+        "shadow": shadow.measure,
+        "overload": overload.measure,
+        "workers": workers.measure,
     }
 
 
@@ -86,14 +105,14 @@ def read_arguments() -> argparse.Namespace:
 
 
 def keep(run: Run) -> None:
-    """Put a part's figures in the place of its older ones."""
+    """Replace the stored figures of a part."""
     kept = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
     kept[run.part.name] = asdict(run)
     RESULTS.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
 
 def read_runs(known: Mapping[str, Measure]) -> list[Run]:
-    """What is kept of each part, in order."""
+    """The stored figures of each part, in order."""
     kept = json.loads(RESULTS.read_text(encoding="utf-8"))
     return [
         Run(**{**kept[name], "part": read_part(kept[name]["part"])})

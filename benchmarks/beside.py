@@ -23,7 +23,7 @@ _BULK_DOCUMENTS = 50
 
 @dataclass(slots=True)
 class Phase:
-    """What was measured in all rounds of one kind: medians in ms, and work done a second."""
+    """The measurements of all rounds of one kind: medians in ms, and amount of work per second."""
 
     relayed: list[float] = field(default_factory=list)
     direct: list[float] = field(default_factory=list)
@@ -38,7 +38,7 @@ class Beside:
 
 
 def measure_beside(upstream: str, proxy: str, rounds: int, step: Callable[[str], None]) -> Beside:
-    """Ask for one document, relayed and direct in turn, while nothing or much else is done."""
+    """Ask for one document, relayed and direct in turn, while the sidecar is idle or busy."""
     words = sorted({word for text in query_texts() for word in re.findall(r"[a-z]{6,}", text)})
     draw = random.Random(7)  # noqa: S311 - it draws query texts
 
@@ -72,7 +72,7 @@ def measure_beside(upstream: str, proxy: str, rounds: int, step: Callable[[str],
 
 @contextmanager
 def working(proxy: str, works: tuple[Callable[[Client, int], int], ...]) -> Iterator[list[int]]:
-    """Do these in threads, again and again, until the end; gives how much each has done."""
+    """Run these in threads, again and again, until the end. Yields how often each has run."""
     stop = threading.Event()
     done = [0] * len(works)
 

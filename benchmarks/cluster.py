@@ -1,4 +1,4 @@
-"""A real OpenSearch with the sample's documents in it, and a client that keeps the time."""
+"""A real OpenSearch with the sample's documents in it, and a client that measures time."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Client:
     def ask(
         self, method: str, path: str, body: str = "", plan: str | None = None
     ) -> tuple[float, str, bytes]:
-        """Milliseconds, the `X-Rescore` field, and the answer. Raises RuntimeError from 300 on."""
+        """Milliseconds, the `X-Rescore` field, the answer. Raises RuntimeError from status 300."""
         fields = {"Content-Type": "application/json"}
         if plan is not None:
             fields["X-Rescore-Plan"] = plan
@@ -56,7 +56,7 @@ def search_body(query_text: str, start: int = 0, size: int = 10) -> str:
 
 
 def bulk_body(index: str, first: int, count: int) -> str:
-    """A bulk request that writes so many documents of the sample under new ids."""
+    """A bulk request that writes `count` documents of the sample under new ids."""
     documents = read_collection(SAMPLE).documents
     lines = []
     for number in range(first, first + count):
@@ -68,7 +68,7 @@ def bulk_body(index: str, first: int, count: int) -> str:
 
 @contextmanager
 def loaded_cluster(documents: int) -> Iterator[str]:
-    """The URL of a node with an index of so many documents. Raises NotInstalled without Java."""
+    """The URL of a node with an index of that many documents. Raises NotInstalled without Java."""
     with tempfile.TemporaryDirectory() as folder:
         node = start_node(OPENSEARCH_3, Path(folder))
         try:

@@ -1,4 +1,4 @@
-"""docs/benchmarks.md, written whole from the figures of all parts."""
+"""Writes docs/benchmarks.md from the figures of all parts."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from benchmarks.figures import Bar, Part, Spread, Table
 
 _HEAD = """# Benchmarks
 
-Written by `make bench`; do not edit. Every figure can be measured again with that one command
-(a quarter of an hour; `make bench ARGS=--quick` prints rougher ones in five minutes, and leaves
-this page alone).
+Written by `make bench`; do not edit by hand. This one command measures every figure again, in
+half an hour. `make bench ARGS=--quick` prints rougher figures in seven minutes, and leaves
+this page alone.
 
 Figures are medians over the rounds of one run, with the lowest and the highest round in brackets.
-Whatever is compared was measured in alternation, so that what else the machine did fell on all of
-it alike: trust ratios before times. Texts are those of the bundled sample, abstracts of some 200
-words.
+Things that are compared were measured in turn, so that other work on the machine affected all of
+them equally: trust ratios more than times. Texts are those of the bundled sample, abstracts of
+about 200 words.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One part as it was measured: when, on what, and how busy the machine was."""
+    """One part with its measurement: when, on which machine, and how busy that was."""
 
     part: Part
     when: str
@@ -32,11 +32,17 @@ class Run:
 
 def write_document(runs: Sequence[Run]) -> str:
     """The whole page."""
-    lines = [_HEAD, "## Where it was measured", ""]
+    lines = [_HEAD, "## The machine", ""]
     lines += _machines(runs)
     bars = [bar for run in runs for bar in run.part.bars]
     if bars:
-        lines += ["", "## Bars", "", "What the sidecar is held to, and what was measured.", ""]
+        lines += [
+            "",
+            "## Bars",
+            "",
+            "What the sidecar is meant to reach, and what was measured.",
+            "",
+        ]
         lines += _grid(
             ("what", "measured", "bar", "aim", ""),
             [
@@ -64,7 +70,7 @@ def write_document(runs: Sequence[Run]) -> str:
 
 
 def _machines(runs: Sequence[Run]) -> Iterable[str]:
-    """One table where all parts ran on the same machine, as they mostly do."""
+    """One table for each machine; mostly all parts ran on the same one."""
     machines: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for run in runs:
         machines.setdefault(tuple(run.machine.items()), []).append(run.part.name)
@@ -90,7 +96,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def print_lines(part: Part) -> list[str]:
-    """A part for the terminal, one line a figure."""
+    """A part as text for the terminal, one line per figure."""
     lines = [f"{part.title}"]
     if part.missing:
         lines.append(f"  not measured: {part.missing}")

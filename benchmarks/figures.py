@@ -1,4 +1,4 @@
-"""What a part of the benchmark gives back: tables and bars, as numbers with their spread."""
+"""The result of a part of the benchmark: tables and bars, as numbers with their spread."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Spread:
     digits: int = 1
 
     def __str__(self) -> str:
-        """As in `9.6x (8.7-10.1)`; without the rest where there was one round."""
+        """As in `9.6x (8.7-10.1)`; without the range if there was only one round."""
         middle = f"{self.median:,.{self.digits}f}{self.unit}"
         if self.lowest == self.highest:
             return middle
@@ -41,7 +41,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A figure that has a bar to pass; `at` says on which side of it the figure should be."""
+    """A figure that has a bar to pass. `at` says on which side of the bar the figure should be."""
 
     what: str
     figure: Spread
@@ -49,7 +49,7 @@ class Bar:
     bar: float
     aim: float
     limit: str = ""
-    """What stands in the way, told where the bar is missed."""
+    """What limits the figure; shown if it misses the bar."""
 
     @property
     def verdict(self) -> str:
@@ -74,13 +74,13 @@ class Part:
 
 
 def spread(values: Iterable[float], unit: str = "", digits: int = 1) -> Spread:
-    """The spread of one figure a round."""
+    """The spread of one figure per round."""
     ordered = sorted(values)
     return Spread(statistics.median(ordered), ordered[0], ordered[-1], unit, digits)
 
 
 def read_part(values: dict[str, Any]) -> Part:
-    """A part as `dataclasses.asdict` and JSON left it."""
+    """A part that was written by `dataclasses.asdict` and JSON."""
     tables = tuple(
         Table(
             table["title"],

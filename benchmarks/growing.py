@@ -51,7 +51,7 @@ def measure(quick: bool, step: Callable[[str], None]) -> Part:
 def _search_tables(rounds: int, queries: int, step: Callable[[str], None]) -> list[Table]:
     plans = {f"window-{window}": {**PLAN, "rescore_window": window} for window in _WINDOWS}
     for count in _PER_DOCUMENT:
-        passages = {"tokens": 20, "per_document": count}
+        passages = {"words": 20, "per_group": count}
         plans[f"passages-{count}"] = {**PLAN, "rescore_window": 50, "passages": passages}
     found: dict[str, list[Times]] = {name: [] for name in plans}
     models = {"minilm": MODELS["minilm"]}
@@ -68,7 +68,7 @@ def _search_tables(rounds: int, queries: int, step: Callable[[str], None]) -> li
                         body = search_body(f"{text} zz{round_ + 1}z{place}z{number}")
                         for what, values in pair(direct, proxied, body, name).items():
                             times.setdefault(what, []).extend(values)
-                    if round_ >= 0:  # the first one reads what there is to read
+                    if round_ >= 0:  # the first search reads everything
                         found[name].append(times)
     head = ("", "through", "added", "inside")
 

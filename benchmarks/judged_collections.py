@@ -33,8 +33,8 @@ class JudgedCollection:
     def documents(self) -> Iterator[dict[str, Any]]:
         """All documents, in an order that says nothing about relevance.
 
-        OpenSearch breaks ties by the order of indexing, and a file often has the relevant ones
-        together, or first.
+        OpenSearch breaks ties by the order of indexing, and in many files the relevant
+        documents stand together, or first.
         """
         with gzip.open(self.folder / "corpus.jsonl.gz", "rt", encoding="utf-8") as lines:
             documents = [json.loads(line) for line in lines]
@@ -46,8 +46,8 @@ class JudgedCollection:
 def read_collections(folder: Path) -> list[JudgedCollection]:
     """Every collection in a folder, by name.
 
-    Queries without a relevant document are left out; of more than `MOST_QUERIES`, so many are
-    drawn with a fixed seed. Raises FileNotFoundError when there is no collection.
+    Queries without a relevant document are left out. If there are more than `MOST_QUERIES`, a
+    fixed-seed sample of that size is used. Raises FileNotFoundError if there is no collection.
     """
     found = sorted(path.parent for path in folder.glob("*/qrels.tsv"))
     if not found:

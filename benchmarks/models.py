@@ -80,7 +80,7 @@ def engine(kind: str, name: str, command: Sequence[str | Path]) -> Iterator[Engi
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # the libraries' own bars
+        stderr=subprocess.DEVNULL,  # the libraries' own progress bars
         text=True,
     ) as process:
         try:
@@ -168,7 +168,7 @@ def _alternate(
 def _agreements(
     engines: list[Engine], step: Callable[[str], None]
 ) -> list[tuple[Engine, Spread, float]]:
-    """Spearman's correlation of the orders of 75 passages, each query a figure."""
+    """Spearman's correlation of the orders of 75 passages, one figure per query."""
     texts = passages(25, 3, skip=40)
     found = []
     for kind, queries in _AGREEMENT_QUERIES.items():

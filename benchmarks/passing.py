@@ -20,7 +20,7 @@ _HOW = (
 
 
 def measure(quick: bool, step: Callable[[str], None]) -> Part:
-    """Every size and number of connections; a few of them when it should be quick."""
+    """Every size and number of connections; a few of them if `quick`."""
     lacking = [name for name in ("nginx", "wrk", "taskset") if shutil.which(name) is None]
     if lacking:
         packages = ", ".join(lacking)

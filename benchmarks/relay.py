@@ -1,4 +1,4 @@
-"""What the relay costs: requests a second, CPU time and waiting time, beside nginx.
+"""The cost of the relay beside nginx: requests a second, CPU time and waiting time.
 
     python benchmarks/relay.py                    # all sizes, one table
     python benchmarks/relay.py --connections 1 --kilobytes 20 --rounds 9
@@ -7,8 +7,8 @@
 
 Needs Linux, two cores, `nginx` and `wrk` (Debian: apt-get install nginx wrk). The proxy has core
 0 to itself; the upstream, an nginx that answers from memory, shares core 1 with wrk. Each round
-runs every proxy once, so that what else the machine does falls on all of them, and ratios and
-differences are taken within a round. Requests: POST of 150 bytes, keep-alive.
+runs every proxy once, so that other load affects all of them; ratios and differences are taken
+within a round. Requests: POST of 150 bytes, keep-alive.
 """
 
 # ruff: noqa: S603, S607 - it starts programs of its own choice, from PATH
@@ -62,7 +62,7 @@ PROXY = """
 """
 CONFIG = """
 listen: 127.0.0.1:{port}
-api: 127.0.0.1:0
+api_listen: 127.0.0.1:0
 upstream: {{urls: ["http://127.0.0.1:{upstream}"]}}
 routes: []
 """
@@ -79,7 +79,7 @@ class Proxy:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one run of one proxy gave: requests a second, and microseconds."""
+    """The result of one run of one proxy: requests a second, and microseconds."""
 
     rate: float
     cpu: float
@@ -259,7 +259,7 @@ def cpu_seconds(process: int | None) -> float:
 
 
 def nginx(stack: contextlib.ExitStack, folder: Path, name: str, content: str, core: str) -> int:
-    """Start one; the process id of its master."""
+    """Start one nginx; returns the process id of its master."""
     config = folder / f"{name}.conf"
     config.write_text(NGINX.format(folder=folder, name=name, content=content))
     return start(stack, ["nginx", "-p", folder, "-c", config], core)
@@ -287,7 +287,7 @@ def free_port() -> int:
 
 
 def wait_for(port: int) -> None:
-    """Until something listens."""
+    """Wait until something listens."""
     for _ in attempts():
         with (
             contextlib.suppress(ConnectionRefusedError),

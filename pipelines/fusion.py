@@ -1,30 +1,31 @@
-"""Original order and model scores to one fused order, and the scores that go with it.
+"""Original order and model scores become one fused order, with its scores.
 
-Groups are named by their index, which is their place in the original order.
+A group's index is its place in the original order. Groups whose original score stands apart are not
+fused: pinned ones stay above all scored groups, sunk ones below.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
-from math import fsum
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from pipelines.documents import Document
 from pipelines.errors import BadScores
+from pipelines.fusion_methods import FusionMethod, ScoredGroups
 from pipelines.groups import Group
 from pipelines.lexical import Evidence
-from pipelines.plan import Fusion
+from pipelines.original_scores import OriginalScores
+from pipelines.plan import Scores
 
-_RRF_K = 60
-# Beyond this a difference of two values could overflow. No model gives such numbers.
-_LARGEST = 1e300
+LARGEST = 1e300
+"""Beyond this, the difference of two values could overflow. No model gives such numbers."""
 
 
 class Ranked(NamedTuple):
-    """One hit of the fused order: its position in the original one, and its new score.
+    """One hit of the fused order: its position in the original order, and its new score.
 
-    None leaves the hit the score it has.
+    None: the hit keeps its score.
     """
 
     position: int
@@ -33,65 +34,69 @@ class Ranked(NamedTuple):
 
 def fuse(
     groups: Sequence[Group],
+    originals: OriginalScores,
     scores: Mapping[int, float],
-    fusion: Fusion,
+    fusion: FusionMethod,
     evidence: Evidence,
 ) -> dict[int, float]:
-    """Join each scored group's original score or rank with its score: higher is better.
+    """One value for each scored group, by the plan's fusion method: higher is better.
 
-    Means, ranges and ranks are taken over the scored groups alone.
+    Groups that stand apart in `originals` are not fused. Pinned ones get the highest value of the
+    others and sunk ones the lowest: ties keep the original order, and so do these groups. Ranges
+    and ranks are those of the fused groups.
 
-    - `relative`: original / mean(original) + weight x score; a mean of 0 leaves weight x score.
-      A share `fusion.lexical` of the first term gives way to the groups' lexical evidence, if
-      there is any, and short query texts lower the weight (`fusion.short_query_words`).
-    - `weighted`: (1 - weight) x original + weight x score, both min-max scaled to 0..1; where all
-      are equal they scale to 0.
-    - `rrf`: 1 / (60 + original rank) + weight / (60 + rank by score), ranks from 1, ties in the
-      original order (Cormack, Clarke and Buettcher, SIGIR 2009, with a weight).
-    - `replace`: score.
-
-    Raises BadScores when the values leave the range that can be computed with.
+    Raises BadScores if the values leave the range that can be computed with.
     """
-    indices = sorted(scores)
-    original = [groups[index].original_score for index in indices]
-    model = [scores[index] for index in indices]
-    weight = fusion.weight
-    match fusion.method:
-        case "relative":
-            terms = _over_mean(original)
-            if fusion.lexical and evidence.groups:
-                terms = [
-                    (1 - fusion.lexical) * term + fusion.lexical * evidence.groups[index]
-                    for term, index in zip(terms, indices, strict=True)
-                ]
-            weight *= min(1.0, evidence.query_words / fusion.short_query_words)
-            values = [term + weight * m for term, m in zip(terms, model, strict=True)]
-        case "weighted":
-            pairs = zip(_min_max(original), _min_max(model), strict=True)
-            values = [(1 - weight) * o + weight * m for o, m in pairs]
-        case "rrf":
-            ranks = enumerate(_ranks(model), start=1)
-            values = [1 / (_RRF_K + o) + weight / (_RRF_K + m) for o, m in ranks]
-        case "replace":
-            values = model
-    if not all(abs(value) <= _LARGEST for value in values):
+    indices = sorted(index for index in scores if originals.hold(groups[index].original_score))
+    reads_words = fusion.reads_words and evidence.groups
+    values = fusion.fuse(
+        ScoredGroups(
+            original=[groups[index].original_score for index in indices],
+            model=[scores[index] for index in indices],
+            evidence=[evidence.groups[index] for index in indices] if reads_words else [],
+            originals=originals,
+            query_words=evidence.query_words,
+        )
+    )
+    check_range(values)
+    fused = dict(zip(indices, values, strict=True))
+    return place_apart(fused, scores.keys() - fused.keys(), groups, originals)
+
+
+def check_range(values: Iterable[float]) -> None:
+    """Raise BadScores for values that leave the range that can be computed with."""
+    if not all(abs(value) <= LARGEST for value in values):
         raise BadScores("the model's scores are too large to be fused")
-    return dict(zip(indices, values, strict=True))
+
+
+def place_apart(
+    fused: Mapping[int, float],
+    apart: Iterable[int],
+    groups: Sequence[Group],
+    originals: OriginalScores,
+) -> dict[int, float]:
+    """The fused values, with those of groups that stand apart: the highest, or the lowest."""
+    values = dict(fused)
+    highest, lowest = max(fused.values(), default=0.0), min(fused.values(), default=0.0)
+    for index in apart:
+        pinned = groups[index].original_score > originals.high
+        values[index] = highest if pinned else lowest
+    return values
 
 
 def reorder(order: Sequence[int], fused: Mapping[int, float]) -> list[int]:
-    """Permute the groups that have a fused value among the places that they hold in `order`.
+    """Permute the groups that have a fused value among the places that they have in `order`.
 
-    All others keep their place. Ties keep the original order.
+    All others keep their places. Ties keep the original order.
     """
     best_first = iter(sorted(fused, key=lambda index: (-fused[index], index)))
     return [next(best_first) if index in fused else index for index in order]
 
 
 def lay_on(values: Sequence[float], scale: Sequence[float]) -> list[float]:
-    """Move values linearly onto the range of `scale`: the ends are met exactly.
+    """Move values linearly to the range of `scale`; the ends become exactly those of `scale`.
 
-    `values` are in their final order; if all are equal, they get the numbers of `scale` itself,
+    `values` are in their final order. If all are equal, they become the numbers of `scale` itself,
     from high to low.
     """
     if not values:
@@ -108,22 +113,28 @@ def lay_on(values: Sequence[float], scale: Sequence[float]) -> list[float]:
 
 def rank_hits(
     groups: Sequence[Group],
+    originals: OriginalScores,
     order: Iterable[int],
     fused: Mapping[int, float],
     scores: Mapping[int, float],
-    show: Literal["fused", "model", "positional"],
+    show: Scores,
 ) -> tuple[Ranked, ...]:
-    """Spell an order of groups out as hits; a group's hits stay together, in original order.
+    """Turn an order of groups into an order of hits; a group's hits stay together.
 
-    The new scores, by `show` (a plan's `scores`):
+    The new scores depend on `show` (a plan's `scores`):
 
-    - `fused`: the fused values laid on the range of the original scores of the scored hits, others
-      keep their own; then none is higher than the one before it. The first is exactly the
-      window's highest original score, the last, if all were scored, exactly its lowest.
+    - `fused`: fused values, moved to the range of the original scores of the scored hits. Hits that
+      were not scored, or that stand apart, keep their scores. Then no score is higher than the one
+      before it. The first is exactly the window's highest original score. The last is exactly the
+      lowest, if all hits were scored and none stands apart.
     - `model`: the group's score in `scores`; None for the others.
     - `positional`: the i-th hit gets the i-th original score.
     """
-    placed = [(index, document) for index in order for document in groups[index].documents]
+    places = list(order)
+    documents = [groups[index].documents for index in places]
+    placed = [
+        (index, document) for index, own in zip(places, documents, strict=True) for document in own
+    ]
     new_scores: Sequence[float | None]
     if show == "model":
         new_scores = [scores.get(index) for index, _ in placed]
@@ -131,37 +142,30 @@ def rank_hits(
         by_position = sorted((document.position, document.original_score) for _, document in placed)
         new_scores = [score for _, score in by_position]
     else:
-        new_scores = _on_original_scale(placed, fused)
+        new_scores = _on_original_scale(groups, originals, placed, fused)
     positions = [document.position for _, document in placed]
     return tuple(map(Ranked, positions, new_scores))
 
 
 def _on_original_scale(
-    placed: Sequence[tuple[int, Document]], fused: Mapping[int, float]
+    groups: Sequence[Group],
+    originals: OriginalScores,
+    placed: Sequence[tuple[int, Document]],
+    fused: Mapping[int, float],
 ) -> list[float]:
     """The new scores of `fused`, for (group index, document) pairs in their final order."""
     if not placed:
         return []
-    scored = [(fused[index], hit.original_score) for index, hit in placed if index in fused]
-    laid = iter(lay_on([value for value, _ in scored], [original for _, original in scored]))
-    own = [next(laid) if index in fused else hit.original_score for index, hit in placed]
+    moved = {index for index in fused if originals.hold(groups[index].original_score)}
+    values = [fused[index] for index, _ in placed if index in moved]
+    scale = [hit.original_score for index, hit in placed if index in moved]
+    laid = iter(lay_on(values, scale))
+    own = [
+        next(laid)
+        if index in moved
+        # If a group stands apart, all its hits do.
+        else (groups[index] if index in fused else hit).original_score
+        for index, hit in placed
+    ]
     highest = max(hit.original_score for _, hit in placed)
     return list(accumulate([highest, *own[1:]], min))
-
-
-def _over_mean(values: Sequence[float]) -> list[float]:
-    # A mean of absolute values cannot be turned around by negative scores.
-    mean = fsum(map(abs, values)) / max(1, len(values))
-    return [value / mean if mean else 0.0 for value in values]
-
-
-def _min_max(values: Sequence[float]) -> list[float]:
-    return [0.0] * len(values) if len(set(values)) < 2 else lay_on(values, (0.0, 1.0))
-
-
-def _ranks(values: Sequence[float]) -> list[int]:
-    """The rank of each value, the highest 1; ties in the order given."""
-    ranks = [0] * len(values)
-    for rank, index in enumerate(sorted(range(len(values)), key=lambda i: -values[i]), start=1):
-        ranks[index] = rank
-    return ranks

@@ -9,10 +9,10 @@ from pipelines.documents import Document
 
 
 class Group(NamedTuple):
-    """Documents that get one score; a hit without a group value is a group of its own.
+    """Documents that get one score; a document without a group value is a group of its own.
 
-    `key` is the shared value (a string) or, for a hit of its own, its position (an integer), so
-    that the two never meet. `documents` has at least one entry, in the original order.
+    `key` is the shared value (a string) or, for a document without one, its position (an integer),
+    so that the two never coincide. `documents` has at least one entry, in the original order.
     """
 
     key: str | int
@@ -20,7 +20,7 @@ class Group(NamedTuple):
 
     @property
     def original_score(self) -> float:
-        """The original score of the group: its best document's."""
+        """The original score of the group's best document."""
         if len(self.documents) == 1:
             return self.documents[0].original_score
         return max(document.original_score for document in self.documents)
@@ -28,8 +28,16 @@ class Group(NamedTuple):
 
 def group_documents(documents: Iterable[Document]) -> list[Group]:
     """Gather the documents that share a group value; groups in order of first appearance."""
-    members: dict[str | int, list[Document]] = {}
+    members: dict[str | int, tuple[Document, ...]] = {}
+    gathered: dict[str, list[Document]] = {}
     for document in documents:
         value = document.group_value
-        members.setdefault(document.position if value is None else value, []).append(document)
-    return [Group(key, tuple(group)) for key, group in members.items()]
+        if value is None:
+            members[document.position] = (document,)
+        elif value in gathered:
+            gathered[value].append(document)
+        else:
+            gathered[value] = [document]
+            members[value] = ()  # keeps the group's place
+    members.update((key, tuple(group)) for key, group in gathered.items())
+    return [*map(Group._make, members.items())]

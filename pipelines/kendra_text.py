@@ -2,7 +2,7 @@
 
 Source: opensearch-project/search-processor, `transformer/kendraintelligentranking/preprocess`
 (TextTokenizer, SentenceSplitter, PassageGenerator, BM25Scorer) and the choice of the best
-passages in `KendraIntelligentRanker`. Its oddities are kept: they decide what the model reads.
+passages in `KendraIntelligentRanker`. Its oddities are intended: they decide what the model reads.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def tokenise(text: str) -> list[str]:
     for segment in WordBreaker(text, "en"):
         word = segment.lower()
         if word.isalpha() and 2 <= len(word) <= _WORD_UNITS // 2:
-            # What nearly every word is: nothing to cut, no number, no punctuation.
+            # Nearly every word is like this: nothing to cut, no number, no punctuation.
             if word not in STOP_WORDS:
                 tokens.append(word)
         elif word := word.rstrip(_JAVA_BLANKS):
@@ -67,7 +67,7 @@ def tokenise(text: str) -> list[str]:
 
 
 def split_sentences(text: str) -> list[str]:
-    """Cut a text at ICU's English sentence breaks; blank sentences are left out."""
+    """Cut a text at ICU's English sentence breaks; without blank sentences."""
     stripped = (sentence.rstrip(_JAVA_BLANKS) for sentence in SentenceBreaker(text, "en"))
     return [sentence for sentence in stripped if sentence]
 
@@ -75,8 +75,8 @@ def split_sentences(text: str) -> list[str]:
 def split_kendra_passages(text: str) -> list[list[str]]:
     """Cut a body into at most 10 overlapping passages of about 100 tokens.
 
-    Between two neighbours a bridge is put: the second half of one and the first half of the next.
-    The last of several passages appears in its bridge only.
+    Between two neighbours there is a bridge: the second half of one and the first half of the next.
+    The last of several passages appears only in its bridge.
     """
     base = _base_passages(_tokenised_sentences(text))
     if len(base) == 1:
@@ -105,16 +105,16 @@ def _pieces(word: str) -> list[str]:
         return [word]
     units = word.encode("utf-16-le")
     size = 2 * _WORD_UNITS
-    # A cut through a surrogate pair leaves halves that no encoding can carry.
+    # A cut within a surrogate pair leaves halves that no encoding can represent.
     return [
         units[at : at + size].decode("utf-16-le", "replace") for at in range(0, len(units), size)
     ]
 
 
 def _clean_piece(piece: str) -> str:
-    """The token that a piece becomes, empty when it is dropped."""
+    """The token for a piece, empty if the plugin drops the piece."""
     one_unit = len(piece) == 1 and piece <= "\uffff"
-    # Before the punctuation goes: "1,234" is no number for Java, and stays as "1234".
+    # Before punctuation is removed: "1,234" is no number for Java, and becomes "1234".
     if one_unit or piece in STOP_WORDS or _JAVA_DOUBLE.fullmatch(piece):
         return ""
     return "".join(char for char in piece if not unicodedata.category(char).startswith("P"))
@@ -174,7 +174,7 @@ def _bm25(query_tokens: Sequence[str], passages: Sequence[Sequence[str]]) -> lis
 
 
 def _best(scores: Sequence[float], count: int) -> list[int]:
-    """Keep the `count` best indices as the plugin does: offer all, poll when over, drain, turn."""
+    """The `count` best indices, as the plugin's queue gives them: offer, poll, drain, reverse."""
     heap: list[tuple[float, int]] = []
     for index, score in enumerate(scores):
         _offer(heap, (score, index))
@@ -183,8 +183,8 @@ def _best(scores: Sequence[float], count: int) -> list[int]:
     return [_poll(heap)[1] for _ in range(len(heap))][::-1]
 
 
-# java.util.PriorityQueue: siftUp and siftDown compare scores alone. heapq moves equal entries
-# otherwise, and would choose other passages.
+# java.util.PriorityQueue: siftUp and siftDown compare only scores. heapq moves equal entries
+# differently, and would choose other passages.
 
 
 def _offer(heap: list[tuple[float, int]], entry: tuple[float, int]) -> None:

@@ -1,4 +1,4 @@
-"""Keep the few passages of each group that share most with the query text, to spare the model."""
+"""Chooses the few passages of each group that a model reads, as it is slow."""
 
 from __future__ import annotations
 
@@ -6,39 +6,38 @@ from collections.abc import Sequence
 from itertools import groupby
 from operator import attrgetter
 
-from pipelines.kendra_text import choose_kendra_passages, tokenise
+from pipelines.passage_methods import PassageMethod
 from pipelines.passages import Passage
-from pipelines.plan import Passages
 
 
 def select_passages(
     query_text: str,
     passages: Sequence[Passage],
     scores: Sequence[float],
-    settings: Passages,
+    method: PassageMethod,
 ) -> list[Passage]:
-    """Keep at most `settings.per_document` passages of each group, and of each field of it that is
-    read apart, the best ones first.
+    """At most `per_group` passages of each group, and of each field of it that is read apart.
 
-    `passages` is as `split_passages` returns it, `scores` has the BM25 of each one's body; ties,
-    and a query that shares no word, go to the earlier passage. A group that has no more passages
-    than are kept stays as it is. Method `kendra` always chooses by the plugin's own rules, within
-    each group.
+    `passages` is as `split_passages` returns it, `scores` has the BM25 of each one's body. Groups
+    stay in order; within one the best passages come first, unless all of them are taken.
     """
-    groups = [list(group) for _, group in groupby(passages, key=attrgetter("group", "part"))]
-    count = settings.per_document
-    if settings.method == "kendra":
-        tokens = tokenise(query_text)
-        return [
-            group[index]
-            for group in groups
-            for index in choose_kendra_passages(tokens, [p.body.split(" ") for p in group], count)
-        ]
-    left = iter(scores)
-    kept: list[Passage] = []
-    for group in groups:
-        scored = [(next(left), passage) for passage in group]
-        if len(group) > count:
-            scored = sorted(scored, key=lambda pair: -pair[0])[:count]
-        kept.extend(passage for _, passage in scored)
-    return kept
+    least = method.per_group if method.keeps_small_groups else 0
+    large = {passage.group for passage in passages if passage.number >= least}
+    if not large:
+        return list(passages)
+    # Each group is chosen from by itself, and most are small.
+    selected = [passage for passage in passages if passage.group not in large]
+    of_large = [passage for passage in passages if passage.group in large]
+    groups = [list(group) for _, group in groupby(of_large, key=attrgetter("group", "part"))]
+    scores_in_order = (
+        score for passage, score in zip(passages, scores, strict=True) if passage.group in large
+    )
+    chosen = method.choose(
+        query_text,
+        [[passage.body for passage in group] for group in groups],
+        [[next(scores_in_order) for _ in group] for group in groups],
+    )
+    for group, places in zip(groups, chosen, strict=True):
+        selected += [group[place] for place in places]
+    selected.sort(key=attrgetter("group"))  # which keeps the order within a group
+    return selected

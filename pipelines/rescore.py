@@ -1,205 +1,379 @@
-"""The whole flow: prepare the passages of a window, then score and fuse them stage by stage.
+"""The whole flow: choose the passages of a window, then score and fuse them stage by stage.
 
-Holds the core's only `await`. `prepare` is pure computing, so the shell may run it in a thread.
+Contains the core's only `await`s. A stage of additive fusion adds to what is known of a group; of
+the other methods, a later stage replaces the scores of the one before it.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
-from math import isfinite
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
+from typing import Final
 
-from pipelines.documents import read_documents, replace_surrogates
-from pipelines.errors import BadScores, DeadlinePassed, NoText, RescoreError
-from pipelines.fusion import Ranked, fuse, lay_on, rank_hits, reorder
-from pipelines.groups import Group, group_documents
-from pipelines.hits import Hit
-from pipelines.lexical import Evidence, count_words, weigh_evidence
-from pipelines.passage_selection import select_passages
-from pipelines.passages import Passage, Splitter, split_document, split_passages
-from pipelines.plan import Passages, Plan
+from pipelines.adding import (
+    FusionParts,
+    StageParts,
+    assume_mean,
+    correct_estimates,
+    read_parts,
+)
+from pipelines.choosing import ChosenPassages, choose_document_passages, choose_passages
+from pipelines.errors import DeadlinePassed, Overloaded, RescoreError
+from pipelines.fusion import check_range, fuse, lay_on, place_apart, rank_hits, reorder
+from pipelines.fusion_methods import AdditiveFusion
+from pipelines.original_scores import read_original_scores
+from pipelines.passages import Passage
+from pipelines.plan import Plan, Stage
+from pipelines.reports import HitReport, Rescoring, StageReport, report_hits
 from pipelines.scoring import Scorer, group_scores, weigh
-from pipelines.words import different_words
+from pipelines.sure_pages import SurePage
+from pipelines.texts import replace_surrogates
+
+__all__ = [
+    "ChosenPassages",
+    "HitReport",
+    "Rescoring",
+    "StageReport",
+    "choose_document_passages",
+    "choose_passages",
+    "rescore",
+]
+
+# Passages of a group that a student estimates, the best ones by BM25: the others would add half of
+# the time and change little.
+_ESTIMATED_PASSAGES: Final = 2
+
+# To ask whether a page is sure takes about a millisecond for this number of passages, after each
+# few that are read.
+_FOLLOWED_PASSAGES: Final = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A window made ready for the models: its groups, and each group's chosen passages.
+async def rescore(
+    plan: Plan,
+    query_text: str,
+    chosen: ChosenPassages,
+    scorer: Scorer,
+    *,
+    breadth_first: bool = False,
+    places: int | None = None,
+) -> Rescoring:
+    """Run the plan's stages over a window and return its new order.
 
-    `passages` has one entry a group, empty for a group without text. `evidence` has no groups
-    when the plan's fusion has no use for it.
+    The first stage scores the groups that have text, in the original order. Each later stage
+    scores the best `take` of the groups that the stage before it scored, and reorders only these:
+    it fuses original scores with its own.
+
+    Texts go to the scorer in the order of the groups, so that a deadline cuts off the last ones.
+    With `breadth_first`, the best passage of each group goes first, by BM25, then the second of
+    each, and so on; and a group counts as scored as soon as one of its passages is.
+
+    Under additive fusion, each stage adds to what is known before it. It reads breadth first, and
+    the groups that promise most first: by the words and the stages before it, and by what a student
+    of the model expects. What it does not read has the score that the student expects, or without a
+    student the mean of the scores that were read.
+
+    `places` is the number of first hits that the caller shows, None for all. If the plan has one
+    stage, and sure_pages.py can tell that these hits are final, the stage reads no more; its report
+    then has `sure`. The hits behind them have the order that is known.
+
+    Raises the first stage's RescoreError, or DeadlinePassed if that stage scored nothing and has no
+    student. If a later stage fails or is too late, the order before it stands and its report says
+    why.
     """
-
-    groups: tuple[Group, ...]
-    passages: tuple[tuple[Passage, ...], ...]
-    evidence: Evidence
-
-
-@dataclass(frozen=True, slots=True)
-class StageReport:
-    """What one stage did: how many groups it was given, how many it scored.
-
-    `reason` is the word of the `RescoreError` that ended a later stage, None if it did its work;
-    the order of the stages before it stands then.
-    """
-
-    model: str
-    groups: int
-    scored: int
-    reason: str | None
-
-
-class HitReport(NamedTuple):
-    """Why a hit stands where it stands; what `explain` prints.
-
-    `passage` is the text of its group that the last stage to score it liked best, `scores` has
-    one entry for each stage in `Rescoring.stages`; None where nothing was scored.
-    """
-
-    position: int
-    passage: str | None
-    scores: tuple[float | None, ...]
-    fused: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Rescoring:
-    """The outcome of a rescoring.
-
-    `ranking` holds every hit once, in the new order. `scored` counts the hits that the first
-    stage scored. `hits` is in the original order.
-    """
-
-    ranking: tuple[Ranked, ...]
-    scored: int
-    stages: tuple[StageReport, ...]
-    hits: tuple[HitReport, ...]
-
-
-def prepare(
-    plan: Plan, query_text: str, hits: Sequence[Hit], split: Splitter = split_document
-) -> Prepared:
-    """Read, group and cut the hits of a window, and choose the passages worth a model's time.
-
-    Raises NoText when no hit has any text in the plan's fields, and BadScores for an original
-    score that is not finite.
-    """
-    if not all(isfinite(hit.original_score) for hit in hits):
-        raise BadScores("a hit of the response has a score that is not a finite number")
-    groups = group_documents(read_documents(hits, plan))
-    query_text = replace_surrogates(query_text)
-    passages = split_passages(groups, plan.passages, split)
-    if not passages:
-        raise NoText("no hit has text in the fields of the plan's document; check their names")
-    wanted = different_words(query_text)
-    scores = [0.0] * len(passages)
-    evidence: Mapping[int, float] = {}
-    if plan.fusion.lexical or _has_to_choose(plan.passages, passages):
-        counted = count_words(wanted, [passage.words for passage in passages])
-        scores = counted.bm25()
-        if plan.fusion.lexical:
-            evidence = weigh_evidence(wanted, passages, counted)
-    by_group: list[list[Passage]] = [[] for _ in groups]
-    for passage in select_passages(query_text, passages, scores, plan.passages):
-        by_group[passage.group].append(passage)
-    return Prepared(tuple(groups), tuple(map(tuple, by_group)), Evidence(len(wanted), evidence))
-
-
-def _has_to_choose(settings: Passages, passages: Sequence[Passage]) -> bool:
-    """Whether BM25 decides which passages are read; the plugin's rules do without it."""
-    if settings.method == "kendra":
-        return False
-    counts = Counter((passage.group, passage.part) for passage in passages)
-    return max(counts.values()) > settings.per_document
-
-
-async def rescore(plan: Plan, query_text: str, prepared: Prepared, scorer: Scorer) -> Rescoring:
-    """Run the plan's stages over a prepared window and return its new order.
-
-    The first stage reads the groups that have text, in the original order; each later one reads
-    the best `take` of the groups scored before it, in the order so far, and re-orders these
-    alone: original scores are fused with that stage's own. Texts go to the scorer in the groups'
-    order, so that a deadline cuts off the tail.
-
-    Raises the first stage's RescoreError, or DeadlinePassed when it scored nothing. If a later
-    stage fails or comes too late, the order before it stands and its report says why.
-    """
-    groups = prepared.groups
+    if isinstance(plan.fusion, AdditiveFusion):
+        return await _Addition(plan, plan.fusion, query_text, chosen, scorer, places).run()
+    groups = chosen.groups
+    originals = read_original_scores(group.original_score for group in groups)
     order = list(range(len(groups)))
-    readable = {index for index in order if prepared.passages[index]}
+    readable = {index for index in order if chosen.passages[index]}
+    apart = not all(originals.hold(groups[index].original_score) for index in readable)
     fused: dict[int, float] = {}
     latest: dict[int, float] = {}
-    best_passages: dict[int, str] = {}
+    best_passages: dict[int, Passage] = {}
     scores_by_stage: list[dict[int, float]] = []
     stages: list[StageReport] = []
 
+    def fuse_scores(scores: Mapping[int, float]) -> dict[int, float]:
+        return fuse(groups, originals, scores, plan.fusion, chosen.evidence)
+
     for stage in plan.stages:
-        read = [index for index in order if index in readable][: stage.take]
-        passages = [passage for index in read for passage in prepared.passages[index]]
-        texts = [passage.text for passage in passages]
+        candidates = [index for index in order if index in readable][: stage.take]
+        passages = _list_passages(chosen, candidates, breadth_first)
+        page = None
+        if breadth_first and not apart and len(candidates) == len(readable):
+            page = _follow(plan, places, scorer, passages, fuse_scores)
         try:
-            answer = await scorer.score(stage.model, replace_surrogates(query_text), texts)
-            scores = group_scores(passages, answer, stage.aggregate, stage.best)
+            answer = await _read(scorer, stage, replace_surrogates(query_text), passages, page)
+            scores, best = group_scores(
+                passages, answer, stage.aggregate, stage.averaged, partly=breadth_first
+            )
             if not scores:
                 raise DeadlinePassed("the deadline passed before one hit was scored")
-            values = fuse(groups, scores, plan.fusion, prepared.evidence)
+            assumed = page.assume(answer, scores, {}) if page else {}
+            values = fuse_scores({**scores, **assumed})
         except RescoreError as error:
             if not stages:
                 raise
-            stages.append(StageReport(stage.model, len(read), 0, error.reason))
+            stages.append(StageReport(stage.model, len(candidates), 0, error.reason))
             scores_by_stage.append({})
             break
         order = reorder(order, values)
         placed = [index for index in order if index in values]
         if fused:
-            # Values of two models cannot be compared: these take the range they held before.
+            # Values of two models cannot be compared, so these get the range that they had before.
             laid = lay_on([values[i] for i in placed], [fused[i] for i in placed])
             values = dict(zip(placed, laid, strict=True))
         fused |= values
         latest |= scores
-        best_passages |= _best_passages(passages, answer, scores.keys())
+        best_passages |= best
         scores_by_stage.append(scores)
-        stages.append(StageReport(stage.model, len(read), len(scores), None))
+        sure = page.places if page and assumed else 0
+        stages.append(StageReport(stage.model, len(candidates), len(scores), None, sure=sure))
         readable = set(scores)
 
     return Rescoring(
-        ranking=rank_hits(groups, order, fused, latest, plan.scores),
+        ranking=rank_hits(groups, originals, order, fused, latest, plan.scores),
         scored=sum(len(groups[index].documents) for index in scores_by_stage[0]),
         stages=tuple(stages),
-        hits=_report_hits(groups, best_passages, scores_by_stage, fused),
+        hits=report_hits(groups, best_passages, scores_by_stage, fused),
+        best_passages=best_passages,
     )
 
 
-def _best_passages(
-    passages: Sequence[Passage], answer: Sequence[float | None], groups: Container[int]
-) -> dict[int, str]:
-    """The text of each scored group's passage with the highest score."""
-    best: dict[int, tuple[float, str]] = {}
-    for passage, score in zip(passages, answer, strict=True):
-        if score is not None and passage.group in groups:
-            known = best.get(passage.group)
-            weighed = weigh(passage, score)
-            if known is None or weighed > known[0]:
-                best[passage.group] = (weighed, passage.text)
-    return {group: text for group, (_, text) in best.items()}
+class _Addition:
+    """A rescoring by additive fusion, stage by stage; all mappings are by the group's index."""
 
+    def __init__(
+        self,
+        plan: Plan,
+        fusion: AdditiveFusion,
+        query_text: str,
+        chosen: ChosenPassages,
+        scorer: Scorer,
+        places: int | None,
+    ) -> None:
+        self._plan = plan
+        self._places = places
+        self._query_text = replace_surrogates(query_text)
+        self._chosen = chosen
+        self._scorer = scorer
+        groups = chosen.groups
+        self._originals = read_original_scores(group.original_score for group in groups)
+        readable = [index for index, passages in enumerate(chosen.passages) if passages]
+        self._held = [
+            index for index in readable if self._originals.hold(groups[index].original_score)
+        ]
+        self._apart = set(readable).difference(self._held)
+        self._words = read_parts(fusion, groups, self._held, self._originals, chosen.evidence)
+        self._factor = fusion.guard.factor(chosen.evidence.query_words)
+        # What is known so far; a group without an entry has its place in the order alone.
+        self._order = list(range(len(groups)))
+        self._open = readable
+        self._totals: dict[int, float] = {}
+        self._fused: dict[int, float] = {}
+        self._latest: dict[int, float] = {}
+        self._best: dict[int, Passage] = {}
+        self._expected: dict[int, Passage] = {}
+        self._by_student: set[int] = set()
+        self._parts: list[StageParts] = []
+        self._stages: list[StageReport] = []
 
-def _report_hits(
-    groups: Sequence[Group],
-    best_passages: Mapping[int, str],
-    scores_by_stage: Sequence[Mapping[int, float]],
-    fused: Mapping[int, float],
-) -> tuple[HitReport, ...]:
-    reports = [
-        HitReport(
-            document.position,
-            best_passages.get(index),
-            tuple(scores.get(index) for scores in scores_by_stage),
-            fused.get(index),
+    async def run(self) -> Rescoring:
+        """Read with each stage, and report."""
+        for stage in self._plan.stages:
+            try:
+                report = await self._run(stage)
+            except RescoreError as error:
+                if not self._stages:
+                    raise
+                given = len(self._open[: stage.take])
+                report = StageReport(stage.model, given, 0, error.reason)
+                self._parts.append(StageParts(stage.model, 0.0, 1.0, {}, {}))
+            self._stages.append(report)
+            if report.reason is not None:
+                break
+        groups = self._chosen.groups
+        read: set[int] = set().union(*(part.scores for part in self._parts))
+        words = self._words
+        parts = FusionParts(
+            words.originals, words.evidence, words.exact, words.lexical, tuple(self._parts)
         )
-        for index, group in enumerate(groups)
-        for document in group.documents
-    ]
-    return tuple(sorted(reports, key=lambda report: report.position))
+        best = self._expected | self._best
+        scores = [part.scores for part in self._parts]
+        return Rescoring(
+            ranking=rank_hits(
+                groups, self._originals, self._order, self._fused, self._latest, self._plan.scores
+            ),
+            scored=sum(len(groups[index].documents) for index in scores[0]),
+            stages=tuple(self._stages),
+            hits=report_hits(groups, best, scores, self._fused, parts),
+            best_passages=best,
+            estimated=sum(len(groups[index].documents) for index in self._by_student - read),
+            parts=parts,
+        )
+
+    async def _run(self, stage: Stage) -> StageReport:
+        spread = self._scorer.spread(stage.model)
+        weight = stage.added * self._factor
+        known = self._totals or self._words.lexical
+        expected, by_passage = await self._estimate(stage)
+        by_student = expected.keys()
+        if expected:
+            # The student may have no time for all, and knows nothing of some texts.
+            readable = (index for index in self._open if self._chosen.passages[index])
+            expected = {**assume_mean(readable, expected, spread), **expected}
+        order = self._open
+        # Groups that stand apart keep their places, so they are read last.
+        promise: Mapping[int, float]
+        if expected:
+            promise = {
+                index: known[index] + weight * expected[index] / spread
+                for index in order
+                if index in known and index in expected
+            }
+        else:
+            promise = known
+        order = sorted(order, key=lambda index: -promise.get(index, float("-inf")))[: stage.take]
+        passages = self._list(order, by_passage)
+
+        def fuse_scores(scores: Mapping[int, float]) -> dict[int, float]:
+            return StageParts(stage.model, weight, spread, scores, {}).add_to(known)
+
+        page = None
+        if not self._apart and len(order) == len(self._open):
+            page = _follow(self._plan, self._places, self._scorer, passages, fuse_scores)
+        answer: Sequence[float | None] = ()
+        reason = None
+        try:
+            answer = await _read(self._scorer, stage, self._query_text, passages, page)
+            scores, best = group_scores(
+                passages, answer, stage.aggregate, stage.averaged, partly=True
+            )
+            if not scores:
+                raise DeadlinePassed("the deadline passed before one hit was scored")
+        except (DeadlinePassed, Overloaded) as error:
+            if not expected:
+                raise
+            scores, reason = {}, error.reason
+        else:
+            self._best |= best
+        if expected:
+            estimates = correct_estimates(expected, scores, spread)
+        else:
+            estimates = assume_mean(known, scores, spread)
+        assumed = page.assume(answer, scores, estimates) if page and scores else {}
+        if assumed:
+            estimates = {index: assumed[index] for index in assumed.keys() - scores.keys()}
+            scores = {index: assumed.get(index, score) for index, score in scores.items()}
+        if expected:
+            self._latest = {**estimates, **self._latest}
+            self._by_student |= estimates.keys() & by_student
+        part = StageParts(stage.model, weight, spread, scores, estimates)
+        self._add(part, known)
+        estimated = len(estimates.keys() & by_student)
+        sure = page.places if page and assumed else 0
+        return StageReport(stage.model, len(order), len(scores), reason, estimated, sure)
+
+    def _add(self, part: StageParts, known: Mapping[int, float]) -> None:
+        later = part.add_to(known)
+        check_range(later.values())
+        seen = part.scores.keys() | part.estimates.keys()
+        values = place_apart(later, self._apart & seen, self._chosen.groups, self._originals)
+        self._order = reorder(self._order, values)
+        if self._fused.keys() - values.keys():
+            # Other groups keep values without this stage. So that all compare, these groups get the
+            # range that their own values had before it.
+            placed = [index for index in self._order if index in values]
+            laid = lay_on([values[i] for i in placed], [self._fused[i] for i in placed])
+            values = dict(zip(placed, laid, strict=True))
+        self._fused |= values
+        self._totals = later
+        self._open = [index for index in self._order if index in values]
+        self._latest |= part.scores
+        self._parts.append(part)
+
+    async def _estimate(self, stage: Stage) -> tuple[dict[int, float], dict[str, float]]:
+        """What a student expects of each group, and of each of their best passages."""
+        if self._plan.student == "off":
+            return {}, {}
+        passages = [
+            passage
+            for index in self._open
+            for passage in self._chosen.best_first(index)[:_ESTIMATED_PASSAGES]
+        ]
+        texts = [passage.text for passage in passages]
+        try:
+            answer = await self._scorer.estimate(stage.model, self._query_text, texts)
+        except RescoreError:
+            return {}, {}
+        if answer is None:
+            return {}, {}
+        expected, best = group_scores(
+            passages, answer, stage.aggregate, stage.averaged, partly=True
+        )
+        self._expected |= best
+        by_passage = {
+            text: score for text, score in zip(texts, answer, strict=True) if score is not None
+        }
+        return expected, by_passage
+
+    def _list(self, order: Sequence[int], expected: Mapping[str, float]) -> list[Passage]:
+        """The passages of these groups, the best one of each first."""
+        if not expected:
+            return _list_passages(self._chosen, order, breadth_first=True)
+        least = min(expected.values())
+        turns = zip_longest(
+            *(
+                sorted(
+                    self._chosen.passages[index],
+                    key=lambda one: -weigh(one, expected.get(one.text, least)),
+                )
+                for index in order
+            )
+        )
+        return [passage for turn in turns for passage in turn if passage is not None]
+
+
+def _follow(
+    plan: Plan,
+    places: int | None,
+    scorer: Scorer,
+    passages: Sequence[Passage],
+    fuse_scores: Callable[[Mapping[int, float]], Mapping[int, float]],
+) -> SurePage | None:
+    """What can tell that the first hits are final before everything is read; None if nothing can.
+
+    What a later stage reads depends on the whole order, so a plan must have one stage.
+    """
+    if places is None or len(plan.stages) > 1 or not plan.fusion.separate:
+        return None
+    if len(passages) > _FOLLOWED_PASSAGES:
+        return None
+    [stage] = plan.stages
+    highest = scorer.highest(stage.model)
+    if highest is None:
+        return None
+    return SurePage(places, highest, stage, passages, fuse_scores)
+
+
+async def _read(
+    scorer: Scorer,
+    stage: Stage,
+    query_text: str,
+    passages: Sequence[Passage],
+    page: SurePage | None,
+) -> Sequence[float | None]:
+    texts = [passage.text for passage in passages]
+    if page is None:
+        return await scorer.score(stage.model, query_text, texts)
+    return await scorer.score_until(stage.model, query_text, texts, page.is_sure)
+
+
+def _list_passages(
+    chosen: ChosenPassages, groups: Sequence[int], breadth_first: bool
+) -> list[Passage]:
+    """The passages of these groups in the order in which they are read."""
+    if not breadth_first:
+        return [passage for index in groups for passage in chosen.passages[index]]
+    turns = zip_longest(*(chosen.best_first(index) for index in groups))
+    return [passage for turn in turns for passage in turn if passage is not None]

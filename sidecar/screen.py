@@ -1,7 +1,9 @@
-"""What commands draw on a terminal: tables of at most 80 columns, and progress bars."""
+"""Terminal output of the commands: tables of at most 80 columns, progress bars, and Ctrl-C."""
 
 from __future__ import annotations
 
+import asyncio
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -14,8 +16,8 @@ WIDTH = 80
 
 
 def new_table(console: Console) -> Table:
-    """An empty table, as wide as the terminal allows."""
-    # Lines drawn with letters of a box would be noise in a file or a log.
+    """Return an empty table, as wide as the terminal, with at most 80 columns."""
+    # In a file or a log, box-drawing characters would be noise.
     return Table(
         box=box.ROUNDED if console.is_terminal else box.ASCII, width=min(WIDTH, console.width)
     )
@@ -23,9 +25,9 @@ def new_table(console: Console) -> Table:
 
 @contextmanager
 def progress_bar(console: Console, what: str, total: int) -> Iterator[Callable[[], object]]:
-    """A bar that goes away when it is full, and none at all where it could not move.
+    """Show a progress bar until the work ends; show none if the output is not a terminal.
 
-    Gives the function that moves it by one.
+    Yields the function that advances the bar by one.
     """
     columns = (
         TextColumn("  {task.description}"),
@@ -38,3 +40,16 @@ def progress_bar(console: Console, what: str, total: int) -> Iterator[Callable[[
     ) as progress:
         task = progress.add_task(what, total=total)
         yield lambda: progress.advance(task)
+
+
+async def wait_for_interrupt() -> None:
+    """Wait for Ctrl-C or SIGTERM."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    try:
+        await stopping.wait()
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)

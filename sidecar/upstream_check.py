@@ -1,55 +1,45 @@
-"""Asks the cluster whether the configuration fits it: `sidecar check --upstream`.
+"""Checks whether the configuration fits the cluster: `sidecar check --upstream`.
 
-Uses the sidecar's own account. Checks that every routed index exists, that the fields which its
-plan reads exist in its mapping, and that no default search pipeline would rank a second time; and
-that the Kendra indexes' fields are there, of types that fit, and their key sets can be read.
+It uses the sidecar's own account. For each route it checks that the index exists, that its mapping
+has the fields that the plan reads, that it serves as many hits as the plan's window needs, and that
+it has no default search pipeline which might rank a second time. `upstream.pipelines` is compared
+with the cluster's pipelines. For each Kendra index it checks
+that the fields exist with suitable types, and that the key set is readable.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from pipelines.plan import Plan
-from sidecar.config import Config, Route, Upstream
-from sidecar.config_kendra import KendraIndex
-from sidecar.kendra.mapping_check import check_mappings
-
-
-def open_client(upstream: Upstream, folder: Path, timeout_s: float = 10) -> Any:
-    """An opensearch-py client on the sidecar's own account; the caller closes it.
-
-    `folder`: where relative paths of the configuration start.
-    """
-    from opensearchpy import OpenSearch
-
-    account: dict[str, Any] = {}
-    if upstream.username:
-        account = {"http_auth": (upstream.username, upstream.password)}
-    ca = str(folder / upstream.tls.ca) if upstream.tls.ca else None
-    tls: dict[str, Any] = (
-        {"verify_certs": upstream.tls.verify, "ssl_show_warn": False, "ca_certs": ca}
-        if any(urlsplit(url).scheme == "https" for url in upstream.urls)
-        else {}
-    )
-    return OpenSearch(list(upstream.urls), timeout=timeout_s, max_retries=0, **account, **tls)
+from sidecar.cluster_client import open_blocking_client
+from sidecar.config.kendra import KendraIndex
+from sidecar.config.main_file import Config
+from sidecar.config.routes import Route
+from sidecar.kendra.indexes.mapping_check import check_mappings
+from sidecar.opensearch.pipelines import JudgedPipeline
+from sidecar.pipeline_check import check_default, check_pipelines, propose_lines, read_pipelines
 
 
 def check_upstream(config: Config, folder: Path) -> list[str]:
-    """What does not fit, one sentence each; empty when all is well. Blocking.
+    """Return one sentence for each problem; empty if all fits. Blocks.
 
-    A cluster that does not answer, or an account without the right to look, is one sentence too.
+    A cluster that does not answer, or an account without the necessary rights, is one sentence too.
     """
     from opensearchpy.exceptions import OpenSearchException
 
-    client = open_client(config.main.upstream, folder)
+    uses = config.main.upstream.pipelines
+    client = open_blocking_client(config.main.upstream, folder)
     try:
         client.info()
-        problems = [
+        pipelines = read_pipelines(client)
+        problems = check_pipelines(uses, pipelines) if pipelines is not None else []
+        problems += [
             problem
             for route in config.main.routes
-            for problem in _check_route(client, route, config.plans[route.plan])
+            for plan_name in route.plans
+            for problem in _check_route(client, route, plan_name, config, pipelines)
         ]
         kendra = config.main.apis.kendra
         for index_id, index in kendra.indexes.items() if kendra else ():
@@ -65,8 +55,24 @@ def check_upstream(config: Config, folder: Path) -> list[str]:
         client.close()
 
 
+def propose_pipelines(config: Config, folder: Path) -> list[str]:
+    """The lines that `upstream.pipelines` lacks, for the cluster's search pipelines. Blocks.
+
+    Empty if the cluster does not answer, which `check_upstream` reports.
+    """
+    from opensearchpy.exceptions import OpenSearchException
+
+    client = open_blocking_client(config.main.upstream, folder)
+    try:
+        return propose_lines(config.main.upstream.pipelines, read_pipelines(client))
+    except OpenSearchException:
+        return []
+    finally:
+        client.close()
+
+
 def _check_kendra_index(client: Any, index: KendraIndex, folder: Path) -> list[str]:
-    from sidecar.kendra.user_tokens import check_key_set
+    from sidecar.kendra.indexes.user_tokens import check_key_set
 
     documents = _mappings(client, index.index)
     questions = _mappings(client, index.faq.index) if index.faq else {}
@@ -78,41 +84,57 @@ def _mappings(client: Any, index: str) -> dict[str, Any]:
     from opensearchpy.exceptions import NotFoundError
 
     try:
-        found: dict[str, Any] = client.indices.get_mapping(index=index, allow_no_indices=False)
+        mappings: dict[str, Any] = client.indices.get_mapping(index=index, allow_no_indices=False)
     except NotFoundError:
         return {}
-    return found
+    return mappings
 
 
-def _check_route(client: Any, route: Route, plan: Plan) -> list[str]:
+def _check_route(
+    client: Any,
+    route: Route,
+    plan_name: str,
+    config: Config,
+    pipelines: Mapping[str, JudgedPipeline] | None,
+) -> list[str]:
     from opensearchpy.exceptions import NotFoundError
 
+    plan = config.plans[plan_name]
+    uses = config.main.upstream.pipelines
     where = f"route {route.index}"
     try:
         mappings = client.indices.get_mapping(index=route.index, allow_no_indices=False)
     except NotFoundError:
         return [f"{where}: the cluster has no index or alias of this name"]
-    settings = client.indices.get_settings(index=route.index, name="index.search.default_pipeline")
+    settings = client.indices.get_settings(
+        index=route.index, name="index.search.default_pipeline,index.max_result_window"
+    )
     problems = []
     wanted = {*plan.document.names, *filter(None, [plan.group_by])}
     for index, mapping in sorted(mappings.items()):
         known = set(_fields(mapping["mappings"].get("properties", {})))
         problems += [
-            f"{where}: index {index} has no field {name}, which plan {route.plan} reads"
+            f"{where}: index {index} has no field {name}, which plan {plan_name} reads"
             for name in sorted(wanted - known)
         ]
-    for index, found in sorted(settings.items()):
-        pipeline = found["settings"].get("index", {}).get("search", {}).get("default_pipeline")
-        if pipeline and pipeline != "_none":
+    for index, answer in sorted(settings.items()):
+        index_settings = answer["settings"].get("index", {})
+        served = int(index_settings.get("max_result_window", plan.rescore_window))
+        if served < plan.rescore_window:
             problems.append(
-                f"{where}: index {index} has the default search pipeline {pipeline}; if it ranks "
-                "again, the order is no longer the sidecar's (set it to _none, or drop the route)"
+                f"{where}: index {index} serves at most {served} hits (index.max_result_window), "
+                f"fewer than the rescore_window {plan.rescore_window} of plan {plan_name}; "
+                "only these hits are rescored"
             )
+        pipeline = index_settings.get("search", {}).get("default_pipeline")
+        if pipeline and pipeline != "_none":
+            problem = check_default(f"{where}: index {index}", pipeline, uses, pipelines)
+            problems += [problem] if problem else []
     return problems
 
 
 def _fields(properties: dict[str, Any], prefix: str = "") -> list[str]:
-    """The dotted names of all fields and objects of a mapping."""
+    """The dotted names of all fields and objects in a mapping."""
     names = []
     for name, field in properties.items():
         names.append(prefix + name)
@@ -121,10 +143,12 @@ def _fields(properties: dict[str, Any], prefix: str = "") -> list[str]:
 
 
 def in_words(error: Exception) -> str:
-    """What went wrong in a call of the sidecar's own, and what to do about it."""
+    """Say what went wrong in one of the sidecar's own calls, and what to do about it."""
     status = getattr(error, "status_code", None)
     if status in (401, 403):
-        return f"refuses the sidecar's account ({status}); set upstream.username and password"
+        return (
+            f"refuses the sidecar's account ({status}); set upstream.username and upstream.password"
+        )
     if isinstance(status, int):
         return f"answered {status} to the sidecar's own call"
     return f"does not answer ({type(error).__name__}); is OpenSearch running there?"

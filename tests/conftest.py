@@ -10,17 +10,24 @@ get the marker `node` by themselves: `pytest -m "not node"` needs no Java.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.nodes.certificates import make_certificates
 from tests.nodes.cluster import Cluster, start_cluster
 from tests.nodes.java import NotInstalled
 from tests.nodes.node import OPENSEARCH_2, OPENSEARCH_3, Node, Release, start_node
 from tests.nodes.secure import SECURE_2, SECURE_3, SecureNode, SecureRelease, start_secure_node
+
+# No test depends on the speed of the machine.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 _NODE_FIXTURES = {
     *("opensearch", "opensearch_3", "opensearch_2"),
@@ -37,6 +44,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and _NODE_FIXTURES & set(item.fixturenames):
             item.add_marker(pytest.mark.node)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """A report goes to another process as UTF-8, which has no halves of surrogate pairs."""
+    return _without_surrogates((yield))
+
+
+def _without_surrogates(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode("utf-8", "backslashreplace").decode()
+        case list() | tuple():
+            return type(value)(map(_without_surrogates, value))
+        case dict():
+            return {name: _without_surrogates(one) for name, one in value.items()}
+    return value
 
 
 def _leave_out(reason: str) -> NoReturn:

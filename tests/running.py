@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Coroutine, Iterator, Mapping
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,9 +17,10 @@ from typing import Any, TypeVar
 import yaml
 
 from sidecar.app import Application
-from sidecar.config import Address
-from sidecar.config_files import read_config
+from sidecar.config.main_file import Address
+from sidecar.config_reading.config_files import read_config
 from sidecar.models.scorers import Models
+from tests.loop_stalls import LONGEST_CALLBACK_S, LoopStalls
 from tests.raw_http import RawResponse, send
 
 T = TypeVar("T")
@@ -29,8 +31,9 @@ WORDS = {"kind": "cross-encoder", "source": "words", "backend": "fake"}
 class Sidecar:
     """A running sidecar."""
 
-    def __init__(self, app: Application, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, app: Application, loop: asyncio.AbstractEventLoop, folder: Path) -> None:
         self.app = app
+        self.folder = folder
         self._loop = loop
 
     @property
@@ -58,11 +61,14 @@ def running_sidecar(
     routes: Mapping[str, str],
     models: Models | None = None,
     main: Mapping[str, Any] | None = None,
+    longest_callback_s: float = LONGEST_CALLBACK_S,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Sidecar]:
     """Start a sidecar with these plans (as their YAML would say) and routes, index to plan.
 
     Every plan's model is `words`, the fake one; `models` are used in its place. `main`: further
-    keys of the main file, in place of the ones here.
+    keys of the main file, in place of the ones here. It fails in the end when a callback in the
+    sidecar's event loop used more CPU time than `longest_callback_s`. Plans step back by `clock`.
     """
     (folder / "plans").mkdir(parents=True, exist_ok=True)
     for name, plan in plans.items():
@@ -70,7 +76,7 @@ def running_sidecar(
         (folder / "plans" / f"{name}.yaml").write_text(yaml.safe_dump({**whole, **plan}))
     whole_main = {
         "listen": "127.0.0.1:0",
-        "api": "127.0.0.1:0",
+        "api_listen": "127.0.0.1:0",
         "upstream": {"urls": [upstream]},
         "models": {"words": WORDS},
         "routes": [{"index": index, "plan": plan} for index, plan in routes.items()],
@@ -82,18 +88,30 @@ def running_sidecar(
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="sidecar")
     thread.start()
-    app = Application(config, folder, models)
-    sidecar = Sidecar(app, loop)
+    app = Application(config, folder, models, clock=clock)
+    sidecar = Sidecar(app, loop, folder)
+    stalls = LoopStalls(longest_callback_s)
     try:
         sidecar.call(app.start())
         sidecar.call(app.load_models())
+        sidecar.call(_watch(stalls))
         yield sidecar
     finally:
+        sidecar.call(_watch_no_more(stalls))
         sidecar.call(app.stop(5))
         sidecar.call(loop.shutdown_default_executor())
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+    stalls.check()
+
+
+async def _watch(stalls: LoopStalls) -> None:
+    stalls.start()
+
+
+async def _watch_no_more(stalls: LoopStalls) -> None:
+    stalls.stop()
 
 
 def request(

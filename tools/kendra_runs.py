@@ -4,8 +4,8 @@
         --queries queries.jsonl --out FOLDER
 
 FOLDER gets `query.run` and `retrieve.run`, six columns a line. A document that has several passages
-in Retrieve's answer stands at its best one. Every query is asked twice: the model reads what it has
-not seen the first time, and only the second answer counts, so that no deadline decides.
+in Retrieve's answer stands at the place of its best one. Every query is sent twice: the model reads
+new passages for the first answer, and only the second one counts, so that no deadline decides.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Items = list[dict[str, Any]]
 """The items of a reply."""
 
 Told = Callable[[str, str, Items], object]
-"""Is told of each reply that counts: the operation, the query's id, the reply's items."""
+"""Called with each reply that counts: the operation, the query's id, the reply's items."""
 
 
 def connect(api: str) -> Any:
@@ -83,7 +83,8 @@ def collect_runs(
                     break
             else:
                 raise RuntimeError(
-                    f"query {query_id}: the model is always late; raise the plan's deadline_ms"
+                    f"query {query_id}: the model is always late; raise "
+                    "apis.kendra.model_deadline_ms"
                 )
             items = ask(text)
             runs[name][query_id] = list(dict.fromkeys(item["DocumentId"] for item in items))
@@ -103,12 +104,12 @@ def write_run(path: Path, name: str, run: Mapping[str, list[str]]) -> None:
 
 
 def _is_read(items: Items) -> bool:
-    """Whether the model has read any of the documents."""
+    """Whether the model has scored any of the documents."""
     return any(item["ScoreAttributes"]["ScoreConfidence"] != "NOT_AVAILABLE" for item in items)
 
 
 def main() -> int:
-    """Ask, and write the runs."""
+    """Send all queries, and write the runs."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--api", default="http://127.0.0.1:9280")
     parser.add_argument("--index-id", required=True)

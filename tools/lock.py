@@ -2,7 +2,7 @@
 
     .venv/bin/python tools/lock.py > constraints.txt.new && mv constraints.txt.new constraints.txt
 
-Asks pip for a dry run, so nothing is installed; only versions are written, no addresses.
+pip makes a dry run, so nothing is installed. The output has versions, and no addresses.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ def main() -> None:
     report = subprocess.run(
         [
             *(sys.executable, "-m", "pip", "install", "--quiet", "--dry-run"),
-            *("--ignore-installed", "--report", "-", "--group", "dev", "-e", ".[demo,onnx]"),
+            *("--ignore-installed", "--report", "-"),
+            *("--group", "dev", "--group", "release", "--group", "weights"),
+            *("-e", ".[aws,demo,onnx,otel,ray,sentence-transformers,valkey]"),
         ],
         cwd=ROOT,
         check=True,

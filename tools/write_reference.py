@@ -1,15 +1,15 @@
 """Writes docs/reference.md from the code: keys of the YAML, reasons, metrics, commands.
 
 python tools/write_reference.py          # writes the file
-python tools/write_reference.py --print  # prints it (a test compares it with the file)
+python tools/write_reference.py --print  # prints it; a test compares this with the file
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import click
 from pydantic import BaseModel
@@ -17,7 +17,9 @@ from pydantic.fields import FieldInfo
 
 from pipelines.plan import Plan
 from sidecar.cli import main as commands
-from sidecar.config import MainFile
+from sidecar.config.main_file import MainFile
+from sidecar.config_reading.config_messages import find_variants
+from sidecar.config_reading.renamed_keys import MAIN_FILE_KEYS, PLAN_KEYS
 from sidecar.metrics import Metrics
 from sidecar.opensearch.outcome import REASONS
 
@@ -35,24 +37,34 @@ def reference() -> str:
         "",
         *_keys(MainFile),
         "",
-        "In any string, `${NAME}` and `${NAME:-default}` are replaced from the environment, "
-        "and `$$` is a dollar sign.",
+        "In any string, `${NAME}` and `${NAME:-default}` are replaced by environment variables, "
+        "and `$$` stands for a dollar sign.",
         "",
         "## A plan, `config/plans/NAME.yaml`",
         "",
         *_keys(Plan),
         "",
+        "## Renamed",
+        "",
+        "Old names of keys work in this release only, each with a warning from every command that "
+        "reads the configuration. A file with both names of a key is refused.",
+        "",
+        "| file | old key | new key |",
+        "|---|---|---|",
+        *_renamed("main file", MAIN_FILE_KEYS),
+        *_renamed("plan", PLAN_KEYS),
+        "",
         "## Reasons",
         "",
-        "The word after `reason=` in `X-Rescore`, and the label of `rescore_searches_total`.",
+        "The word after `reason=` in `X-Rescore`; it is also a label of `rescore_searches_total`.",
         "",
-        "| reason | what it says |",
+        "| reason | meaning |",
         "|---|---|",
         *(f"| `{reason}` | {sentence} |" for reason, sentence in sorted(REASONS.items())),
         "",
         "## Metrics",
         "",
-        "| metric | labels | what it counts |",
+        "| metric | labels | meaning |",
         "|---|---|---|",
         *_metrics(),
         "",
@@ -64,7 +76,7 @@ def reference() -> str:
 
 
 def _keys(model: type[BaseModel]) -> Iterator[str]:
-    yield "| key | default | what it says |"
+    yield "| key | default | meaning |"
     yield "|---|---|---|"
     yield from _rows(model, "")
 
@@ -75,22 +87,49 @@ def _rows(model: type[BaseModel], prefix: str) -> Iterator[str]:
         sentence = " ".join((field.description or "").split())
         if field.description:
             yield f"| `{prefix}{name}` | {_default(field, inner)} | {sentence}{_range(field)} |"
-        if inner:
-            mark = {dict: ".NAME", tuple: "[]"}.get(
-                getattr(field.annotation, "__origin__", None) or object, ""
-            )
+        variants = find_variants(field)
+        if variants:
+            yield from _variant_rows(variants, field.default.method, f"{prefix}{name}.")
+        elif inner:
+            marks: dict[object, str] = {dict: ".NAME", tuple: "[]"}
+            mark = marks.get(get_origin(field.annotation), "")
             yield from _rows(inner, f"{prefix}{name}{mark}.")
 
 
+def _variant_rows(
+    variants: Mapping[str, type[BaseModel]], default: str, prefix: str
+) -> Iterator[str]:
+    """The rows of a section whose `method` decides which keys it has."""
+    methods = (f"`{name}`: {_first_sentence(variant)}" for name, variant in variants.items())
+    yield f"| `{prefix}method` | `{default}` | {' '.join(methods)} |"
+    rows: dict[str, list[str]] = {}
+    for name, variant in variants.items():
+        for row in _rows(variant, prefix):
+            if not row.startswith(f"| `{prefix}method` "):  # which has its row above
+                rows.setdefault(row, []).append(f"`{name}`")
+    for row, names in rows.items():
+        start, meaning = row.split(" | ", 2)[:2], row.split(" | ", 2)[2]
+        scope = "" if len(names) == len(variants) else f"For {' and '.join(names)}: "
+        yield " | ".join([*start, scope + meaning])
+
+
+def _first_sentence(model: type[BaseModel]) -> str:
+    return " ".join((model.__doc__ or "").split("\n\n")[0].split())
+
+
+def _renamed(file: str, keys: Mapping[str, str]) -> Iterator[str]:
+    yield from (f"| {file} | `{old}` | `{new}` |" for old, new in keys.items())
+
+
 def _inner_model(annotation: Any) -> type[BaseModel] | None:
-    found = (annotation, *get_args(annotation))
-    return next((a for a in found if isinstance(a, type) and issubclass(a, BaseModel)), None)
+    candidates = (annotation, *get_args(annotation))
+    return next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), None)
 
 
 def _default(field: FieldInfo, inner: type[BaseModel] | None) -> str:
     if field.is_required():
         return "required"
-    if inner or field.default in (None, ""):
+    if inner or field.default in (None, "") or isinstance(field.default, BaseModel):
         return ""
     if isinstance(field.default, bool):
         return f"`{str(field.default).lower()}`"
@@ -98,11 +137,16 @@ def _default(field: FieldInfo, inner: type[BaseModel] | None) -> str:
 
 
 def _range(field: FieldInfo) -> str:
-    low = next((m.ge for m in field.metadata if getattr(m, "ge", None) is not None), None)
-    high = next((m.le for m in field.metadata if getattr(m, "le", None) is not None), None)
-    if low is None and high is None:
-        return ""
-    return f" ({low} to {high})" if high is not None else f" (at least {low})"
+    low, above, high = (_bound(field, name) for name in ("ge", "gt", "le"))
+    least = f"above {above}" if low is None and above is not None else low
+    if least is None:
+        return "" if high is None else f" (at most {high})"
+    return f" (at least {least})" if high is None else f" ({least} to {high})"
+
+
+def _bound(field: FieldInfo, name: str) -> float | None:
+    bounds = (getattr(metadata, name, None) for metadata in field.metadata)
+    return next((bound for bound in bounds if bound is not None), None)
 
 
 def _metrics() -> Iterator[str]:

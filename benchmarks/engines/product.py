@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from sidecar.config import Model
+from sidecar.config.main_file import Model
 from sidecar.models.backends.graphs import GraphCrossEncoder
 from sidecar.models.preparation import prepare_model
 from sidecar.models.prepared import prepared_key, read_manifest
-from sidecar.models.prepared_backends import load_prepared
 from sidecar.models.scheduling import cut_chunks
+from sidecar.models.verdicts import load_judged
 
 Score = Callable[[Sequence[str], Sequence[str]], Any]
 
@@ -33,7 +33,7 @@ def prepared(kind: str, backend: str, folder: str) -> Score:
     source = Path(folder)
     key = prepared_key(model, source)
     place = prepare_model(model, source, key, None, lambda _: None)
-    loaded = load_prepared(place, read_manifest(place), key, None)
+    loaded = load_judged(place, read_manifest(place), key, None, lambda _: None)
 
     def score(queries: Sequence[str], texts: Sequence[str]) -> Any:
         chunks = cut_chunks(texts)

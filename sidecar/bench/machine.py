@@ -1,4 +1,4 @@
-"""What a measurement ran on, since figures mean little without it."""
+"""Describes the machine of a measurement; figures mean little without it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LIBRARIES = ("openvino", "onnxruntime", "torch", "sentence-transformers", "toke
 
 
 def describe_machine() -> dict[str, str]:
-    """Processor, cores of this process, memory, system, and versions of what does the work."""
+    """Processor, cores of this process, memory, system, and versions of the libraries."""
     return {
         "processor": _field("/proc/cpuinfo", "model name") or platform.machine(),
         "cores": str(len(os.sched_getaffinity(0))),
@@ -19,7 +19,7 @@ def describe_machine() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "rescore-sidecar": _version("rescore-sidecar"),
-        **{name: found for name in _LIBRARIES if (found := _version(name))},
+        **{name: version for name in _LIBRARIES if (version := _version(name))},
     }
 
 

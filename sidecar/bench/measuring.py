@@ -1,7 +1,7 @@
-"""Measures one plan: its models loaded anew, then searches cold, warm, and several at once.
+"""Measures one plan: loads its models, then searches cold, warm, and several at once.
 
-The sidecar runs in this process, as `sidecar serve` does, and alone in it: OpenSearch and the
-applications are a process beside it (`stand_in.py`), on the same machine.
+The sidecar runs in this process, alone, as in `sidecar serve`. A second process on the same
+machine plays OpenSearch and the applications (`stand_in.py`).
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from typing import Any
 import numpy as np
 
 from pipelines.plan import Plan
-from sidecar.bench.stand_in import Layout, Searches
+from sidecar.bench.stand_in import Layout, SearchLoad
 from sidecar.evaluation.search_body import plain_template
 from sidecar.metrics import Metrics
 
 WARM_WINDOWS = 4
-"""Windows of hits that warm searches go round in, so that all their passages are known."""
+"""Windows of hits that warm searches repeat, so that all their passages are known."""
 
-# No more cold searches than this, as each takes a window of new documents.
+# The maximum number of cold searches; each needs a window of new documents.
 _MOST_COLD = 500
-# A window that takes longer than these is measured as far as it came.
+# The maximum number of searches to read a window; after them it is measured as it is.
 _PATIENT_SEARCHES = 5
 _CHUNK_BYTES = 1 << 26
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """Searches of one kind. Times in milliseconds, less the stand-in's own median."""
+class SearchFigures:
+    """Figures of one kind of search. Times are in milliseconds, minus the stand-in's own median."""
 
     kind: str
     searches: int
@@ -45,14 +45,14 @@ class Measured:
     p95: float
     p99: float
     scored: float
-    """Share of the windows' hits that a model gave a score."""
+    """Share of the windows' hits that a model scored."""
 
     statuses: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSpeed:
-    """How fast a model read the texts of these searches: passages, or pairs with the query text."""
+    """How fast a model reads the texts of searches: passages, or pairs with the query text."""
 
     name: str
     kind: str
@@ -61,14 +61,14 @@ class ModelSpeed:
 
 
 @dataclass(frozen=True, slots=True)
-class PlanMeasured:
-    """One plan on this machine; memory in MB, of the whole process."""
+class PlanFigures:
+    """Figures of one plan on this machine; memory of the whole process, in MB."""
 
     plan: str
     window: int
-    per_document: int
+    per_group: int
     deadline_ms: int
-    searches: tuple[Measured, ...]
+    searches: tuple[SearchFigures, ...]
     models: tuple[ModelSpeed, ...]
     stand_in_ms: float
     memory_at_start: float
@@ -77,7 +77,7 @@ class PlanMeasured:
 
 
 class StandInFailed(Exception):
-    """The process beside this one ended early; what it said is on stderr."""
+    """The second process ended early; its error is on stderr."""
 
 
 class StandInProcess:
@@ -87,28 +87,28 @@ class StandInProcess:
         self._process = process
         self.url = url
 
-    async def search(self, proxy: str, searches: Searches) -> dict[str, Any]:
-        """Let it search through the proxy; what `StandIn.run` says of it."""
+    async def search(self, proxy: str, searches: SearchLoad) -> dict[str, Any]:
+        """Let it search through the proxy; returns the answer of `StandIn.run`."""
         return await _exchange(self._process, {"proxy": proxy, **asdict(searches)})
 
 
 @asynccontextmanager
 async def stand_in(plan: Plan) -> AsyncIterator[StandInProcess]:
-    """Start one for a plan's searches. Raises StandInFailed."""
+    """Start a stand-in for a plan's searches. Raises StandInFailed."""
     layout = Layout(
         window=plan.rescore_window,
         title=tuple(field.field for field in plan.document.title),
         body=tuple(field.field for field in plan.document.body),
         template=plain_template(plan),
-        query_in_header=plan.query_text != "auto",
+        query_in_header=plan.query_path != "auto",
     )
-    # -P: not the modules of the folder that the user happens to be in.
+    # -P: do not import modules from the user's current folder.
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "sidecar.bench.stand_in"),
         stdin=PIPE,
         stdout=PIPE,
         limit=_CHUNK_BYTES,
-        # Ctrl-C goes to the whole group of processes; this one ends with its input.
+        # Ctrl-C goes to the whole process group; this process ends when its input closes.
         start_new_session=True,
     )
     try:
@@ -147,34 +147,34 @@ async def measure_plan(
     seconds: float,
     clients: int,
     on_step: Callable[[], object],
-) -> PlanMeasured:
+) -> PlanFigures:
     """Search with one plan through the sidecar at `proxy`, which has just been started.
 
-    `patient`: name of the same plan with time to read everything. `kinds`: each model's. Every
-    measurement takes about `seconds`; `on_step` is called after each of `steps()`.
+    `patient`: name of the same plan with a long deadline. `kinds`: the kind of each model. Every
+    measurement takes about `seconds`; `on_step` is called after each of the `steps()`.
     """
     memory_at_start = resident_mb()
     for window in range(WARM_WINDOWS):
         await _read_all(beside, proxy, window, patient)
         on_step()
-    one = Searches(windows=WARM_WINDOWS, seconds=seconds, directly=True)
+    one = SearchLoad(windows=WARM_WINDOWS, seconds=seconds, directly=True)
     warm = await beside.search(proxy, one)
     on_step()
     together = await beside.search(
-        proxy, Searches(windows=WARM_WINDOWS, seconds=seconds, clients=clients)
+        proxy, SearchLoad(windows=WARM_WINDOWS, seconds=seconds, clients=clients)
     )
     on_step()
-    # Last, as what these searches did not reach is read on after them.
+    # Last, because the models go on reading what these searches did not reach.
     cold = await beside.search(
-        proxy, Searches(first=WARM_WINDOWS, seconds=seconds, most=_MOST_COLD, directly=True)
+        proxy, SearchLoad(first=WARM_WINDOWS, seconds=seconds, most=_MOST_COLD, directly=True)
     )
     on_step()
     stand_in_ms = statistics.median([*cold["direct_ms"], *warm["direct_ms"]])
     speeds = [_model_speed(metrics, model, kind) for model, kind in kinds.items()]
-    return PlanMeasured(
+    return PlanFigures(
         plan=name,
         window=plan.rescore_window,
-        per_document=plan.passages.per_document,
+        per_group=plan.passages.per_group,
         deadline_ms=plan.deadline_ms,
         searches=tuple(
             _summarise(kind, answer, plan.rescore_window, stand_in_ms, count)
@@ -193,9 +193,9 @@ async def measure_plan(
 
 
 async def _read_all(beside: StandInProcess, proxy: str, window: int, patient: str) -> None:
-    """Search until every passage that the window's searches want was read."""
+    """Search until every passage that searches of the window need has been read."""
     for _ in range(_PATIENT_SEARCHES):
-        order = Searches(first=window, windows=1, most=1, plan=patient)
+        order = SearchLoad(first=window, windows=1, most=1, plan=patient)
         if "applied" in (await beside.search(proxy, order))["statuses"]:
             return
 
@@ -206,7 +206,7 @@ def steps() -> int:
 
 
 def resident_mb() -> float:
-    """Memory of this process that is in use, MB; 0 where the system does not say."""
+    """Memory that this process uses, in MB; 0 if the system does not report it."""
     try:
         with Path("/proc/self/status").open(encoding="ascii") as lines:
             return next(int(line.split()[1]) * 1.024e-3 for line in lines if "VmRSS" in line)
@@ -216,13 +216,13 @@ def resident_mb() -> float:
 
 def _summarise(
     kind: str, answer: Mapping[str, Any], window: int, stand_in_ms: float, clients: int
-) -> Measured:
+) -> SearchFigures:
     times = [max(0.0, ms - stand_in_ms) for ms in answer["ms"]]
-    # Each is the time of a search, not something between two.
+    # Each percentile is the time of a real search, not a value between two.
     p50, p95, p99 = np.percentile(times, (50, 95, 99), method="inverted_cdf").tolist()
-    # One at a time, the direct searches between them have a share in the time that passed.
+    # With one client, direct searches in between take a part of the elapsed time.
     passed = answer["seconds"] if clients > 1 else sum(answer["ms"]) / 1000
-    return Measured(
+    return SearchFigures(
         kind=kind,
         searches=len(times),
         per_second=len(times) / passed,

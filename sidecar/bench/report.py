@@ -1,19 +1,19 @@
-"""What was measured of a plan, as a table of at most 80 columns."""
+"""Prints the figures of a plan, as a table of at most 80 columns."""
 
 from __future__ import annotations
 
 from rich.console import Console
 
-from sidecar.bench.measuring import Measured, ModelSpeed, PlanMeasured
+from sidecar.bench.measuring import ModelSpeed, PlanFigures, SearchFigures
 from sidecar.screen import new_table
 
 _PASSAGES = 100_000
 
 
-def print_plan(console: Console, plan: PlanMeasured) -> None:
-    """The table of one plan, and what of it needs words."""
+def print_plan(console: Console, plan: PlanFigures) -> None:
+    """Print the table of one plan, and remarks on it."""
     console.print(
-        f"\nplan {plan.plan}: {plan.window} hits, up to {plan.per_document} passages each, "
+        f"\nplan {plan.plan}: {plan.window} hits, up to {plan.per_group} passages each, "
         f"deadline {plan.deadline_ms} ms",
         style="bold",
         highlight=False,
@@ -45,18 +45,18 @@ def print_plan(console: Console, plan: PlanMeasured) -> None:
 
 
 def print_what_is_included(console: Console) -> None:
-    """What the figures hold, for whoever compares them with others."""
+    """Print what the figures include, for comparison with other figures."""
     console.print(
         "\nWhole searches over HTTP, with texts of the bundled sample: the time that the sidecar"
-        " adds. OpenSearch's own time is not in it: a process beside the sidecar answers at once,"
-        " and its time is taken off. cold: no passage was read before; warm: all were, the query"
-        " text never. scored: hits that a model read before the deadline.",
+        " adds. OpenSearch's own time is not included: a second process answers at once, and its"
+        " time is subtracted. cold: no passage was read before. warm: all passages were read"
+        " before, but the query text was not. scored: hits that a model read before the deadline.",
         highlight=False,
     )
 
 
-def _others(measured: Measured) -> str:
-    """What became of the searches that were not simply rescored."""
+def _others(measured: SearchFigures) -> str:
+    """The number of searches that were not rescored in full, by status."""
     return ", ".join(
         f"{count} {status}" for status, count in measured.statuses.items() if status != "applied"
     )

@@ -1,8 +1,9 @@
-"""Plays OpenSearch and the applications before the sidecar, in a process of its own.
+"""Plays OpenSearch and the applications, in a process of its own.
 
-As OpenSearch it answers each search with hits that were made ready before, so what is measured is
-the sidecar. As applications it searches through the sidecar, and past it for comparison. It reads
-orders from standard input and writes answers, a line of JSON each, and ends with its input.
+As OpenSearch, it answers each search with hits that were prepared in advance, so that only the
+sidecar is measured. As the applications, it searches through the sidecar, and directly for
+comparison. It reads orders from standard input and writes answers, each as a line of JSON. It ends
+when its input closes.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from itertools import count, islice
 from typing import Any
 from urllib.parse import quote
 
-from aiohttp import ClientSession, ClientTimeout, web
+from aiohttp import ClientSession, ClientTimeout, TCPConnector, web
 
 from sidecar.bench.texts import endless_documents
 from sidecar.demo.collection import SAMPLE, SampleDocument, read_collection
 from sidecar.evaluation.search_body import search_body
-from sidecar.evaluation.searching import Answer
+from sidecar.evaluation.searching import RankedAnswer
 
 INDEX = "rescore-bench"
 PAGE = 10
@@ -33,11 +34,11 @@ _NUMBER_FIELD = "X-Opaque-Id"
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a plan's searches look like, as the parent orders it."""
+    """What a plan's searches look like; sent by the parent process."""
 
     window: int
     title: tuple[str, ...]
-    """The plan's fields, which the documents' texts are put into."""
+    """The plan's fields; they get the documents' texts."""
 
     body: tuple[str, ...]
     template: Mapping[str, Any]
@@ -45,13 +46,14 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True)
-class Searches:
-    """An order: searches of one kind, one after the other with each of `clients`.
+class SearchLoad:
+    """An order for searches of one kind; each of the `clients` sends one search at a time.
 
-    `first`: number of the first window that is searched; `windows`: how many there are before
-    the first one comes again, None for always new ones. They end after `seconds`, or when there
-    were `most`. `plan`: a plan to ask for by name. `directly`: each search is also sent past the
-    sidecar, in turn.
+    `first` is the number of the first window to search. After `windows` windows, the searches
+    begin with the first one again; None means new windows only. The searches end after `seconds`,
+    or after `most` searches. `plan` names a plan in the header. `directly`: each search is also
+    sent without the sidecar, before it is sent through it. With `rate`, that many searches a second
+    are sent at even times, however many wait for an answer, until there are `most`.
     """
 
     first: int = 0
@@ -61,10 +63,11 @@ class Searches:
     clients: int = 1
     plan: str | None = None
     directly: bool = False
+    rate: float | None = None
 
 
 class StandIn:
-    """The windows of hits, their server and their clients."""
+    """The windows of hits, the server that returns them, and its clients."""
 
     def __init__(self, layout: Layout) -> None:
         collection = read_collection(SAMPLE)
@@ -75,13 +78,15 @@ class StandIn:
         self._asked = count()
 
     async def handle_search(self, request: web.BaseRequest) -> web.Response:
-        """OpenSearch's part: the hits of the window that the request's field names."""
+        """Play OpenSearch: return the hits of the window that a header field names."""
+        if request.method == "GET":  # for the default search pipeline: there is none
+            return web.json_response({})
         size = json.loads(await request.read())["size"]
         page, window = self._answers[int(request.headers[_NUMBER_FIELD])]
         return web.Response(body=page if size <= PAGE else window, content_type="application/json")
 
-    async def run(self, searches: Searches, direct: str, proxy: str) -> dict[str, Any]:
-        """The applications' part: milliseconds of each search, and what became of it."""
+    async def run(self, searches: SearchLoad, direct: str, proxy: str) -> dict[str, Any]:
+        """Play the applications: search, and return the time and the status of each search."""
         windows = searches.windows
         first = searches.first
         numbers = (first + (n if windows is None else n % windows) for n in count())
@@ -108,10 +113,25 @@ class StandIn:
                 if time.perf_counter() >= deadline:
                     return
 
+        async def send_evenly(session: ClientSession, rate: float) -> None:
+            for sent, number in enumerate(queue):
+                await asyncio.sleep(started + sent / rate - time.perf_counter())
+                group.create_task(client(session, iter((number,))))
+
+        if searches.rate is not None and searches.most is not None:
+            self._make_ready(first + (windows or searches.most) - 1)
+            started = time.perf_counter()
         timeout = ClientTimeout(total=_TIMEOUT_SECONDS)
-        async with ClientSession(timeout=timeout) as session, asyncio.TaskGroup() as group:
-            for _ in range(searches.clients):
-                group.create_task(client(session, queue))
+        connector = TCPConnector(limit=0)
+        async with (
+            ClientSession(timeout=timeout, connector=connector) as session,
+            asyncio.TaskGroup() as group,
+        ):
+            if searches.rate is not None:
+                await send_evenly(session, searches.rate)
+            else:
+                for _ in range(searches.clients):
+                    group.create_task(client(session, queue))
         return {
             "ms": times,
             "direct_ms": direct_times,
@@ -122,11 +142,11 @@ class StandIn:
 
     async def _search(
         self, session: ClientSession, url: str, number: int, plan: str | None
-    ) -> tuple[float, Answer]:
-        asked = next(self._asked)
-        # A window keeps its words, so that the same passages are chosen again; the one that
-        # nobody has asked for before makes the query text new to the model.
-        text = f"{self._query_texts[number % len(self._query_texts)]} zz{asked}"
+    ) -> tuple[float, RankedAnswer]:
+        number_of_text = next(self._asked)
+        # The words of a window stay the same, so that the same passages are chosen again. One more
+        # word, never used before, makes the query text new to the model.
+        text = f"{self._query_texts[number % len(self._query_texts)]} zz{number_of_text}"
         fields = {_NUMBER_FIELD: str(number), "Content-Type": "application/json"}
         if plan is not None:
             fields["X-Rescore-Plan"] = plan
@@ -138,10 +158,10 @@ class StandIn:
             await response.read()
             seconds = time.perf_counter() - began
             response.raise_for_status()
-            return seconds * 1000, Answer((), seconds, response.headers.get("X-Rescore"))
+            return seconds * 1000, RankedAnswer((), seconds, response.headers.get("X-Rescore"))
 
     def _make_ready(self, number: int) -> None:
-        """Write the answers of every window up to this one."""
+        """Prepare the answers of every window up to this one."""
         size = self._layout.window
         while len(self._answers) <= number:
             hits = [
@@ -157,7 +177,7 @@ class StandIn:
 
 
 def write_source(document: SampleDocument, layout: Layout) -> dict[str, str]:
-    """The document under the plan's fields; a text is shared out where there are several."""
+    """The document in the plan's fields; if there are several body fields, each gets a part."""
     source = dict.fromkeys(layout.title, document.title)
     text = document.text if layout.title else f"{document.title}. {document.text}"
     words = text.split(" ")
@@ -185,7 +205,7 @@ def write_answer(hits: list[dict[str, Any]]) -> bytes:
 
 
 async def serve_orders() -> None:
-    """The first line is a Layout, each further one Searches with the `proxy` to send them to."""
+    """Read orders: a Layout, then one SearchLoad per line with the `proxy` to search through."""
     loop = asyncio.get_running_loop()
     stand_in = StandIn(Layout(**json.loads(await loop.run_in_executor(None, sys.stdin.readline))))
     runner = web.ServerRunner(web.Server(stand_in.handle_search))
@@ -198,7 +218,7 @@ async def serve_orders() -> None:
         while line := await loop.run_in_executor(None, sys.stdin.readline):
             order = json.loads(line)
             proxy = order.pop("proxy")
-            print(json.dumps(await stand_in.run(Searches(**order), direct, proxy)), flush=True)
+            print(json.dumps(await stand_in.run(SearchLoad(**order), direct, proxy)), flush=True)
     finally:
         await runner.cleanup()
 

@@ -1,8 +1,8 @@
-"""Documents without end, made of the bundled sample's sentences.
+"""An endless supply of documents, made of the bundled sample's sentences.
 
-The sample has a thousand abstracts, and a measurement may need many times as many passages that
-no model has read. So each further document takes every other sentence from another abstract:
-lengths and words stay those of real texts, while each passage is new.
+The sample has a thousand abstracts, but a measurement may need many more passages that no model
+has read. So each further document takes every other sentence from another abstract. Lengths and
+words stay those of real texts, and every passage is new.
 """
 
 from __future__ import annotations
@@ -30,5 +30,5 @@ def endless_documents(collection: Collection) -> Iterator[SampleDocument]:
                 for place, (own_one, guest_one) in enumerate(zip_longest(own, guest, fillvalue=""))
             ]
             text = " ".join(filter(None, mixed))
-            # The number keeps the documents of a later round apart.
+            # The number makes the documents of each round different.
             yield SampleDocument(f"{number}-{shift}", f"{titles[number]} ({shift})", text)

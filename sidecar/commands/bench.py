@@ -1,4 +1,4 @@
-"""`sidecar bench`: how many searches a second each plan manages on this machine."""
+"""`sidecar bench`: how many searches per second each plan allows on this machine."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ from rich.console import Console
 
 from sidecar.commands.judged_queries import json_option
 from sidecar.commands.terminal import Refused, config_option, read_configuration, run_loop
-from sidecar.config import Config, Upstream
+from sidecar.config.main_file import Config, Upstream
 
 if TYPE_CHECKING:
-    from sidecar.bench.measuring import PlanMeasured
+    from sidecar.bench.measuring import PlanFigures
 
 
 @click.command()
 @config_option
-@click.option("--plan", "plan_names", multiple=True, help="Plan to measure; all if left out.")
+@click.option("--plan", "plan_names", multiple=True, help="Plan to measure; all by default.")
 @click.option(
     "--seconds",
     default=5.0,
     show_default=True,
     type=click.FloatRange(0, 3600, min_open=True),
-    help="Length of each of a plan's three measurements.",
+    help="Duration of each of the three measurements per plan.",
 )
 @click.option(
     "--clients",
     default=8,
     show_default=True,
     type=click.IntRange(2, 256),
-    help="Searches at once, in the last measurement.",
+    help="Number of concurrent searches in the last measurement.",
 )
 @json_option
 def bench(
@@ -46,14 +46,15 @@ def bench(
     clients: int,
     as_json: bool,
 ) -> None:
-    """Measure each plan here, without a cluster: searches a second, waiting times, memory.
+    """Measure each plan on this machine, without a cluster.
 
-    Texts of the bundled sample go through the whole path of a search; a process beside it plays
-    OpenSearch. Nothing that is kept on the disk is read or changed, but for prepared models.
+    Reports searches per second, latencies and memory. Texts of the bundled sample go through the
+    whole path of a search, and a second process plays OpenSearch. Prepared models are the only
+    files on disk that are used.
 
     Example: sidecar bench --plan fused --seconds 10
     """
-    # `--help` need not wait for these.
+    # Imported here, so that `--help` does not wait for them.
     from sidecar.bench.machine import describe_machine
     from sidecar.bench.measuring import StandInFailed
     from sidecar.bench.report import print_plan, print_what_is_included
@@ -68,7 +69,7 @@ def bench(
     if not names:
         raise Refused(f"{config_path}: there are no plans to measure")
     console = Console(stderr=True) if as_json else Console()
-    measured: list[PlanMeasured] = []
+    measured: list[PlanFigures] = []
 
     async def run() -> None:
         for name in names:
@@ -90,7 +91,7 @@ def bench(
 
 async def _measure(
     config: Config, config_path: Path, name: str, seconds: float, clients: int, console: Console
-) -> PlanMeasured:
+) -> PlanFigures:
     from sidecar.bench.measuring import measure_plan, stand_in, steps
     from sidecar.bench.stand_in import INDEX
     from sidecar.commands.in_process import configured_sidecar, load_plan_models, warm_up_plan

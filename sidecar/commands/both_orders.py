@@ -1,4 +1,4 @@
-"""Searches with every query in both orders: OpenSearch's own, and the sidecar's before it."""
+"""Runs every query against both: OpenSearch alone, and the sidecar in front of it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from rich.console import Console
 
 from sidecar.commands.in_process import open_session
-from sidecar.config import Upstream
-from sidecar.evaluation.searching import Answer, run_queries, warm_up
+from sidecar.config.main_file import Upstream
+from sidecar.evaluation.searching import RankedAnswer, run_queries, warm_up
 from sidecar.screen import progress_bar
 
-Run = Mapping[str, Answer]
+Run = Mapping[str, RankedAnswer]
 
 
 async def search_both_orders(
@@ -27,11 +27,11 @@ async def search_both_orders(
     plan_header: str | None,
     warm_up_header: str | None,
 ) -> tuple[Run, Run]:
-    """Both runs, one search after another, so that the times of both can be compared.
+    """Both runs, one search at a time, so that their times can be compared.
 
-    The sidecar at the URL `proxy` is warm by then: each query has been searched before, until it
-    was rescored in full. The headers name the plans that the searches ask for, if they do: the
-    one that is measured, and the one that gets the sidecar warm. Raises SearchFailed.
+    Before that, the sidecar at the URL `proxy` is warmed up: each query is searched until it is
+    rescored in full. `plan_header` and `warm_up_header` name the plans for measuring and for
+    warming up; None leaves the choice to the routes. Raises SearchFailed.
     """
     direct_url = f"{upstream.urls[0].rstrip('/')}/{index}/_search"
     proxy_url = f"{proxy.rstrip('/')}/{index}/_search"

@@ -1,4 +1,4 @@
-"""`sidecar explain`: why each hit of one search stands where it stands."""
+"""`sidecar explain`: why each hit of one search has its rank."""
 
 from __future__ import annotations
 
@@ -17,14 +17,22 @@ from sidecar.commands.judged_queries import (
     json_option,
     read_template_or_plain,
 )
-from sidecar.commands.terminal import Negative, config_option, read_configuration, run_loop
+from sidecar.commands.terminal import (
+    Negative,
+    config_option,
+    open_option,
+    read_configuration,
+    run_loop,
+    serve_page,
+)
+from sidecar.config.main_file import Address
 from sidecar.evaluation.search_body import search_body
 
 
 @click.command()
 @index_option
 @click.option("--query", "query_text", required=True, help="The query text.")
-@click.option("--plan", "plan_name", help="Plan to explain; that of the index's route if left out.")
+@click.option("--plan", "plan_name", help="Plan to explain; by default that of the index's route.")
 @body_option
 @config_option
 @click.option(
@@ -32,9 +40,10 @@ from sidecar.evaluation.search_body import search_body
     default=10,
     show_default=True,
     type=click.IntRange(1, 10_000),
-    help="How many hits are shown; --json has the whole window.",
+    help="Number of hits shown; --json shows the whole window.",
 )
 @json_option
+@open_option
 def explain(
     index: str,
     query_text: str,
@@ -43,15 +52,16 @@ def explain(
     config_path: Path,
     size: int,
     as_json: bool,
+    open_page: bool,
 ) -> None:
     """Explain one search: each hit's ranks and scores, and its best passage.
 
-    Searches through the configured sidecar, which is started on a free port and given the time
-    that it needs. Exit status 1: the search was not rescored; the reason is told.
+    Searches through the configured sidecar, which the command starts on a free port. The search
+    gets all the time it needs. Exit status 1: the search was not rescored; the command says why.
 
     Example: sidecar explain --index docs --query "how to prune roses"
     """
-    # `--help` need not wait for these.
+    # Imported here, so that `--help` does not wait for them.
     from sidecar.commands.in_process import (
         choose_plan,
         configured_sidecar,
@@ -66,16 +76,19 @@ def explain(
         print_explanation,
     )
     from sidecar.evaluation.searching import run_queries
+    from sidecar.page.links import write_link
 
     logging.basicConfig(level=logging.ERROR, stream=sys.stderr)
     config = read_configuration(config_path)
     folder = config_path.parent
     name = choose_plan(config, index, plan_name)
     plan = config.plans[name]
-    body = search_body(read_template_or_plain(body_path, plan), query_text, 10)
+    template = read_template_or_plain(body_path, plan)
+    body = search_body(template, query_text, 10)
 
     async def run() -> None:
         explained: list[Explanation] = []
+        pages: list[Address] = []
         async with AsyncExitStack() as cleanup:
             cleanup.enter_context(refusals())
             url = await cleanup.enter_async_context(
@@ -86,13 +99,20 @@ def explain(
                     name,
                     plan,
                     on_rescored=lambda *parts: explained.append(explain_rescoring(*parts)),
+                    on_page=pages.append,
                 )
             )
             session = await cleanup.enter_async_context(
                 open_session(config.main.upstream, folder, warm_up_plan(name))
             )
             answers = await run_queries(session, f"{url}/{index}/_search", {"": body})
-        status = answers[""].status
+            show(answers[""].status, explained)
+            if open_page:
+                own = json.dumps(template) if body_path else ""
+                state = {"index": index, "q": query_text, "b": name, "body": own}
+                await serve_page(write_link(pages[0], **state))
+
+    def show(status: str, explained: list[Explanation]) -> None:
         if not explained:
             raise Negative(
                 f"the search was not rescored: {status}; docs/reference.md explains the reason"
@@ -106,6 +126,6 @@ def explain(
         print_explanation(console, explained[0], size)
         for stage in explained[0].stages:
             if stage["reason"]:
-                console.print(f"Stage {stage['model']} did not end: {stage['reason']}.")
+                console.print(f"Stage {stage['model']} did not finish: {stage['reason']}.")
 
     run_loop(run)

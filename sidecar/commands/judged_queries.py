@@ -1,4 +1,4 @@
-"""What `evaluate` and `tune` are given: an index, queries, judgments, and how to search."""
+"""The input of `evaluate` and `tune`: an index, queries, judgments, and a search body."""
 
 from __future__ import annotations
 
@@ -19,20 +19,17 @@ from sidecar.evaluation.search_body import plain_template, read_template, search
 
 Command = Callable[..., Any]
 
-index_option = click.option(
-    "--index", required=True, help="Index or alias to search, as applications spell it."
-)
+index_option = click.option("--index", help="Index or alias to search, as applications write it.")
 queries_option = click.option(
     "--queries",
     "queries_path",
     type=click.Path(path_type=Path),
-    help="Queries: BEIR jsonl, id<TAB>text or TREC topics. Not needed where the judgments name"
-    " queries by their text.",
+    help="Queries: BEIR jsonl, id<TAB>text or TREC topics. Not needed if the judgments name"
+    " queries by their texts.",
 )
 qrels_option = click.option(
     "--qrels",
     "qrels_path",
-    required=True,
     type=click.Path(path_type=Path),
     help="Judgments: TREC qrels, BEIR tsv, or a judgment list of the Search Relevance Workbench"
     " (JSON or CSV).",
@@ -41,15 +38,15 @@ body_option = click.option(
     "--body",
     "body_path",
     type=click.Path(path_type=Path),
-    help="Search body with {{query}} where the query text belongs; a multi_match on the plan's"
-    " fields when left out.",
+    help="Search body with {{query}} where the query text belongs; by default a multi_match on the"
+    " plan's fields.",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedQueries:
-    """Judged queries that can be searched with: texts, grades and search template."""
+    """Judged queries, ready to search with: texts, grades and search template."""
 
     texts: Mapping[str, str]
     qrels: Mapping[str, Mapping[str, float]]
@@ -77,7 +74,7 @@ def read_judged_queries(
     qrels_path: Path,
     body_path: Path | None,
 ) -> JudgedQueries:
-    """Read all files; says which judged queries are left out. Raises Refused."""
+    """Read all files, and print how many judged queries have no text. Raises Refused."""
     try:
         judgments = read_judgments(qrels_path)
         texts = join(read_queries(queries_path) if queries_path else None, judgments)

@@ -1,17 +1,19 @@
-"""What the commands share: the configuration's option, errors in one line, the event loop."""
+"""Shared by all commands: the option --config, errors in one line, the event loop."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
+import webbrowser
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from sidecar.config import Config
-from sidecar.config_files import ConfigError, read_config
+from sidecar.config.main_file import Config
+from sidecar.config_reading.config_files import ConfigError, read_config
+from sidecar.screen import wait_for_interrupt
 
 T = TypeVar("T")
 
@@ -25,8 +27,16 @@ config_option = click.option(
 )
 
 
+open_option = click.option(
+    "--open",
+    "open_page",
+    is_flag=True,
+    help="Then open the page in the browser, and serve it until Ctrl-C.",
+)
+
+
 class Refused(click.ClickException):
-    """Wrong usage or configuration: the message as it is, exit status 2."""
+    """Wrong usage or configuration: prints the message alone, exit status 2."""
 
     exit_code = 2
 
@@ -35,7 +45,7 @@ class Refused(click.ClickException):
 
 
 class Negative(click.ClickException):
-    """A negative answer: the message as it is, exit status 1."""
+    """A negative result: prints the message alone, exit status 1."""
 
     exit_code = 1
 
@@ -44,17 +54,33 @@ class Negative(click.ClickException):
 
 
 def read_configuration(path: Path) -> Config:
-    """The whole configuration; raises Refused with every mistake in it."""
+    """The whole configuration; raises Refused with all its mistakes.
+
+    Prints each warning as a line on stderr.
+    """
     try:
-        return read_config(path)
+        config = read_config(path)
     except ConfigError as error:
         raise Refused(str(error)) from None
+    for warning in config.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    return config
+
+
+async def serve_page(link: str) -> None:
+    """Open the page in the user's browser if there is one, and wait for Ctrl-C."""
+    # To stderr, so that the output of --json stays JSON.
+    click.echo(f"page {link}\nCtrl-C ends it.", err=True)
+    async with asyncio.TaskGroup() as group:
+        # Some browsers end only when the user closes them.
+        group.create_task(asyncio.to_thread(webbrowser.open, link))
+        await wait_for_interrupt()
 
 
 def run_loop(main_coroutine: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run on uvloop where it is there, on asyncio's own loop elsewhere; Ctrl-C exits with 130."""
-    # A thread that cuts passages gives the interpreter back to the event loop after a
-    # millisecond; Python's own five are five that every relayed request would wait.
+    """Run on uvloop if it is installed, else on asyncio's own loop; Ctrl-C exits with 130."""
+    # A thread that computes returns the interpreter to the event loop after one millisecond.
+    # Python's default of five would make every relayed request wait for five.
     sys.setswitchinterval(0.001)
     new_event_loop: Callable[[], asyncio.AbstractEventLoop]
     try:

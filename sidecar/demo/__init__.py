@@ -1,6 +1,13 @@
-"""The product tried out in one command: an OpenSearch, a judged collection, before and after.
+"""Shows the product in one command: an OpenSearch, a judged collection, before and after.
 
-`collection.py` reads what is bundled in `sidecar/sample/`, `index.py` says how it is indexed and
-searched, `load.py` puts it into a cluster, `embedded.py` runs an OpenSearch to try it on,
-`report.py` prints what came out. `demo.py` calls them in order.
+file          | what it is for
+--------------+-----------------------------------------------------------------
+errors.py     | the demo's one error
+collection.py | reads the collection in `sidecar/sample/`
+index.py      | how the collection is indexed and searched
+load.py       | loads it into a cluster
+embedded.py   | runs an OpenSearch in memory
+ray.py        | runs the model on Ray Serve
+report.py     | prints the results
+demo.py       | calls the files above in this order
 """

@@ -1,4 +1,4 @@
-"""A judged collection in BEIR's layout: documents, queries, and which answer which."""
+"""A judged collection in BEIR's layout: documents, queries, and judgments."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SampleDocument:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """`queries`: query text by query id. `qrels`: by query id, the grade of each judged id."""
+    """`queries`: query texts by query id. `qrels`: grades by query id and document id."""
 
     documents: tuple[SampleDocument, ...]
     queries: Mapping[str, str]
@@ -33,7 +33,7 @@ class Collection:
 def read_collection(folder: Path) -> Collection:
     """Read `corpus.jsonl.gz`, `queries.jsonl` and `qrels.tsv` (one header line) of a folder.
 
-    Raises ValueError when a judgment names a query or document that is not there.
+    Raises ValueError if a judgment names a query or document that does not exist.
     """
     documents = tuple(
         SampleDocument(entry["_id"], entry["title"], entry["text"])
@@ -46,7 +46,7 @@ def read_collection(folder: Path) -> Collection:
     document_ids = {document.id for document in documents}
     for query, grades in qrels.items():
         if query not in queries:
-            raise ValueError(f"{folder}: qrels.tsv judges query {query}, which is not there")
+            raise ValueError(f"{folder}: qrels.tsv judges query {query}, which does not exist")
         missing = sorted(grades.keys() - document_ids)
         if missing:
             raise ValueError(f"{folder}: qrels.tsv judges document {missing[0]}, not in the corpus")

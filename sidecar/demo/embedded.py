@@ -1,7 +1,7 @@
-"""An OpenSearch to try things on: osmem-server, which keeps all in memory, as a child process.
+"""Runs an OpenSearch for trials: osmem-server, an in-memory one, as a child process.
 
-It speaks OpenSearch's API, but scores with bleve's BM25, which is not Lucene's: orders are close
-to a real cluster's, not the same.
+It has OpenSearch's API, but scores with bleve's BM25 instead of Lucene's: its order is close to a
+real cluster's, but not the same.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _STOP_SECONDS = 5.0
 
 @asynccontextmanager
 async def embedded_opensearch(port: int = 0) -> AsyncIterator[str]:
-    """Run one on 127.0.0.1 and give its URL; port 0 lets the system choose.
+    """Run one on 127.0.0.1 and yield its URL; port 0 lets the system choose.
 
-    Raises DemoError when the package is not installed or the server does not start.
+    Raises DemoError if the package is not installed or the server does not start.
     """
     try:
         from osmem_server import OsmemError, resolve_binary
@@ -43,13 +43,14 @@ async def embedded_opensearch(port: int = 0) -> AsyncIterator[str]:
             "--addr",
             f"127.0.0.1:{port}",
             "--no-ja",
-            # It ends with us, however we end: when our pid is gone or its input closes.
+            # It ends when this process does, however that happens: when this pid is gone or its
+            # input closes.
             "--parent-pid",
             str(os.getpid()),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=log,
-            # Ctrl-C goes to the whole process group, and the sidecar has to stop before it.
+            # Ctrl-C goes to the whole process group, but the sidecar must stop before the server.
             start_new_session=True,
         )
         try:
@@ -64,7 +65,7 @@ async def embedded_opensearch(port: int = 0) -> AsyncIterator[str]:
 
 
 async def _read_url(server: asyncio.subprocess.Process) -> str | None:
-    """The URL out of the line of JSON that says it is ready; None when none came."""
+    """The URL from the line of JSON that reports readiness; None if no line comes."""
     assert server.stdout
     try:
         line = await asyncio.wait_for(server.stdout.readline(), _START_SECONDS)

@@ -1,4 +1,4 @@
-"""The demo's index: its name, how its documents are analysed, and how it is searched."""
+"""The demo's index: its name, its mapping, and its searches."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 INDEX = "rescore-demo"
 MARK = {"made_by": "rescore-sidecar demo"}
-"""`_meta` of the mapping: an index without it is somebody else's and is left alone."""
+"""`_meta` of the mapping. An index without it belongs to somebody else and is left alone."""
 
 
 def index_body() -> dict[str, Any]:
@@ -21,8 +21,8 @@ def index_body() -> dict[str, Any]:
 def search_body(query_text: str, size: int = 10) -> dict[str, Any]:
     """A search as an application would send it.
 
-    Of the shapes that `multi_match` has, this is the one with the best original order on the
-    sample, so that what rescoring adds is not won against a weak search.
+    Among the variants of `multi_match`, this one has the best original order on the sample, so the
+    gain of rescoring is not measured against a weak search.
     """
     return {
         "query": {

@@ -1,6 +1,6 @@
-"""Puts the bundled collection into a cluster: `python -m sidecar.demo.load --url URL`.
+"""Loads the bundled collection into a cluster: `python -m sidecar.demo.load --url URL`.
 
-Uses an index of its own and leaves any other one of that name alone.
+It uses an index of its own. If an index of that name belongs to somebody else, it is left alone.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _CHUNK = 200
 async def load_collection(
     url: str, collection: Collection, on_document: Callable[[], object]
 ) -> None:
-    """Create the index anew, with all documents in it and ready to be searched.
+    """Create the index again with all documents, ready to be searched.
 
-    Calls `on_document` after each. Raises DemoError when the cluster refuses, or has an index of
-    this name that the demo did not make.
+    Calls `on_document` after each document. Raises DemoError if the cluster refuses, or has an
+    index of this name that the demo did not create.
     """
     from opensearchpy import AsyncOpenSearch
     from opensearchpy.exceptions import OpenSearchException
@@ -44,7 +44,7 @@ async def load_collection(
 
 
 async def delete_index(url: str) -> None:
-    """Delete the demo's index, if it is there and the demo's. Raises DemoError."""
+    """Delete the demo's index, if it exists. Raises DemoError."""
     from opensearchpy import AsyncOpenSearch
     from opensearchpy.exceptions import OpenSearchException
 
@@ -57,14 +57,14 @@ async def delete_index(url: str) -> None:
 
 
 async def _is_there(client: Any) -> bool:
-    """Whether there is an index of the demo's; raises DemoError for somebody else's."""
-    found = await client.indices.get_mapping(index=INDEX, params={"ignore_unavailable": "true"})
-    if not found:
+    """Whether the demo's index exists; raises DemoError if it belongs to somebody else."""
+    mappings = await client.indices.get_mapping(index=INDEX, params={"ignore_unavailable": "true"})
+    if not mappings:
         return False
     # An alias of this name answers with the index behind it.
-    if found.get(INDEX, {}).get("mappings", {}).get("_meta") != MARK:
+    if mappings.get(INDEX, {}).get("mappings", {}).get("_meta") != MARK:
         raise DemoError(
-            f"the cluster has an index or alias {INDEX} that the demo did not make;"
+            f"the cluster has an index or alias {INDEX} that the demo did not create;"
             " rename or delete it first"
         )
     return True

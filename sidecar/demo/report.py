@@ -1,4 +1,4 @@
-"""What the demo prints: a few searches before and after, then the measures over all of them."""
+"""Prints the demo's results: a few searches before and after, then the measures over all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipelines.plan import Plan
 from sidecar.demo.collection import Collection
 from sidecar.demo.index import INDEX, search_body
 from sidecar.evaluation.comparison import CUT, Comparison, Quality
-from sidecar.evaluation.searching import Answer
+from sidecar.evaluation.searching import RankedAnswer
 from sidecar.screen import new_table
 
 _TOP = 3
@@ -23,8 +23,8 @@ _TOP = 3
 def print_report(
     console: Console,
     collection: Collection,
-    direct: Mapping[str, Answer],
-    rescored: Mapping[str, Answer],
+    direct: Mapping[str, RankedAnswer],
+    rescored: Mapping[str, RankedAnswer],
     comparison: Comparison,
     plan: Plan,
 ) -> None:
@@ -48,7 +48,7 @@ def print_report(
 
 
 def choose_examples(gains: Mapping[str, float]) -> list[tuple[str, str]]:
-    """Headings and query ids: the two greatest gains and the greatest loss, where there are."""
+    """Headings and query ids: the two greatest gains and the greatest loss, if there are any."""
     order = sorted(gains, key=lambda query: -gains[query])
     helped = [("Helped most", query) for query in order[:2] if gains[query] > 0]
     harmed = [("Harmed most", query) for query in order[-1:] if gains[query] < 0]
@@ -56,8 +56,8 @@ def choose_examples(gains: Mapping[str, float]) -> list[tuple[str, str]]:
 
 
 def curl_lines(proxy: str, query_text: str) -> tuple[str, str]:
-    """Two commands to paste into a shell: one search rescored, and the same left alone."""
-    # One line a key, so that grep can leave the abstracts out.
+    """Two commands to paste into a shell: one search, rescored and in the original order."""
+    # `pretty` puts each key on a line of its own, so that grep can drop the abstracts.
     url = f"http://{proxy}/{INDEX}/_search?pretty"
     body = json.dumps(search_body(query_text, size=5), ensure_ascii=False)
     rest = (
@@ -109,11 +109,14 @@ def _measures(console: Console, comparison: Comparison) -> Table:
 def _remarks(comparison: Comparison, plan: Plan) -> list[str]:
     count = len(comparison.gains)
     same = count - comparison.helped - comparison.harmed
+    weights = [value for name, value in plan.fusion if name == "weight"]
+    weights += [stage.weight for stage in plan.stages if stage.weight is not None]
+    settings = "".join(f", weight {weight:g}" for weight in weights)
     remarks = [
         f"Queries helped {comparison.helped / count:.0%}, harmed {comparison.harmed / count:.0%},"
         f" the same {same / count:.0%} (by nDCG@{CUT}).",
-        f"Plan: window {plan.rescore_window}, fusion {plan.fusion.method}, weight"
-        f" {plan.fusion.weight:g}, deadline {plan.deadline_ms} ms.",
+        f"Plan: window {plan.rescore_window}, fusion {plan.fusion.method}{settings},"
+        f" deadline {plan.deadline_ms} ms.",
     ]
     if set(comparison.outcomes) != {"applied"}:
         parts = ", ".join(f"{status}: {n}" for status, n in sorted(comparison.outcomes.items()))

@@ -1,4 +1,4 @@
-"""How far a mean over queries can be trusted: the bootstrap interval."""
+"""How reliable a mean over queries is: the bootstrap interval."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 RESAMPLES = 10_000
 _SEED = 20_240_229
-# Random picks held at once: 32 MiB.
+# Random picks in memory at once: 32 MiB.
 _PICKS = 1 << 22
 
 
@@ -22,12 +22,11 @@ class Interval:
 
 
 def bootstrap_interval(values: Sequence[float], resamples: int = RESAMPLES) -> Interval:
-    """The 95 % interval of the mean of one value a query, as a change of nDCG from pair to pair.
+    """The 95 % interval of the mean of one value per query, such as the change of nDCG.
 
     The percentile bootstrap (Efron 1979) with a fixed seed: equal values give an equal interval.
-    For a comparison of two systems resample the differences, which makes it the paired one
-    (Sakai, "Evaluating evaluation metrics based on the bootstrap", SIGIR 2006). Raises
-    ValueError without values.
+    To compare two systems, give the differences; this is the paired bootstrap (Sakai, "Evaluating
+    evaluation metrics based on the bootstrap", SIGIR 2006). Raises ValueError without values.
     """
     if not values:
         raise ValueError("there is no query to resample")

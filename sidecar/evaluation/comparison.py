@@ -1,4 +1,4 @@
-"""Judges one order against another, query by query and over all of them."""
+"""Compares two orders, for each query and over all queries."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import numpy as np
 
 from pipelines.measures import mean_over_queries, ndcg, recall, reciprocal_rank
 from sidecar.evaluation.bootstrap import Interval, bootstrap_interval
-from sidecar.evaluation.searching import Answer
+from sidecar.evaluation.searching import RankedAnswer
 
 CUT = 10
-"""Where measures end unless told otherwise: the page that people see."""
+"""The default cut of measures: the first page, which is what users see."""
 
 NOTABLE = 0.05
-"""A change of nDCG that a person would notice."""
+"""A change of nDCG that a user would notice."""
 
 Qrels = Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """One side's measures, means over every judged query; times over every search."""
+    """The measures of one order: means over all judged queries, and times over all searches."""
 
     ndcg: float
     reciprocal_rank: float
@@ -51,8 +51,8 @@ class Change:
 class Comparison:
     """Two runs over the same judged queries, their first `k` hits.
 
-    `changes` by query. `outcomes`: how many searches had which status, `applied` or
-    `partial reason=deadline` and the like.
+    `changes` is by query. `outcomes` counts searches by status, such as `applied` or
+    `partial reason=deadline`.
     """
 
     k: int
@@ -63,7 +63,7 @@ class Comparison:
 
     @property
     def gains(self) -> dict[str, float]:
-        """By query, the rescored order's nDCG less the direct one's."""
+        """By query: nDCG of the rescored order minus that of the direct order."""
         return {query: change.gain for query, change in self.changes.items()}
 
     @property
@@ -97,11 +97,11 @@ class Comparison:
 
 def compare(
     qrels: Qrels,
-    direct: Mapping[str, Answer],
-    rescored: Mapping[str, Answer],
+    direct: Mapping[str, RankedAnswer],
+    rescored: Mapping[str, RankedAnswer],
     k: int = CUT,
 ) -> Comparison:
-    """Judge both runs; a query that is judged and missing from a run counts 0 there.
+    """Compare both runs; a judged query that is missing from a run counts 0 there.
 
     This is trec_eval with `-c`. Raises ValueError when there are no judged queries.
     """
@@ -123,7 +123,9 @@ def compare(
     )
 
 
-def _judge(qrels: Qrels, run: Mapping[str, Answer], ndcgs: Sequence[float], k: int) -> Quality:
+def _judge(
+    qrels: Qrels, run: Mapping[str, RankedAnswer], ndcgs: Sequence[float], k: int
+) -> Quality:
     ranked = {query: answer.ranked_ids for query, answer in run.items()}
     milliseconds = [answer.seconds * 1000 for answer in run.values()]
     median, p95 = np.percentile(milliseconds, (50, 95))
@@ -137,5 +139,5 @@ def _judge(qrels: Qrels, run: Mapping[str, Answer], ndcgs: Sequence[float], k: i
     )
 
 
-def _ids(run: Mapping[str, Answer], query: str) -> tuple[str, ...]:
+def _ids(run: Mapping[str, RankedAnswer], query: str) -> tuple[str, ...]:
     return run[query].ranked_ids if query in run else ()

@@ -1,15 +1,16 @@
-"""How one search came to its order, hit by hit; shown in lines for people or as one object."""
+"""Explains the order of one search, hit by hit: as lines for people, or as one JSON object."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from pipelines.rescore import Prepared, Rescoring
-from sidecar.opensearch.search_response import ReadHits
+from pipelines.rescore import ChosenPassages, Rescoring
+from sidecar.opensearch.search_response import SearchResponse
 from sidecar.screen import WIDTH
 
 
@@ -17,9 +18,12 @@ from sidecar.screen import WIDTH
 class ExplainedHit:
     """One hit of the rescored window. Ranks count from 1; `score` is its new `_score`.
 
-    `passage` is the text of its group that the last model to read it liked best, `model_scores`
-    has one entry a stage, None where that stage did not read it; so has `fused`. `group` is the
-    value that it shares with other hits, where the plan groups.
+    `passage` is the passage of its group with the best score of the last model that read it.
+    `model_scores` has one entry per stage, None if that stage did not read the hit; `fused` is None
+    if no stage did. Under additive fusion, `lexical` is what the words say, `added` what each stage
+    adds to it, and `estimates` what stands for the scores of a model that did not read the hit;
+    under other methods they are empty. `group` is the value that it shares with other hits, if the
+    plan groups hits.
     """
 
     rank: int
@@ -33,6 +37,9 @@ class ExplainedHit:
     passage: str | None
     model_scores: tuple[float | None, ...]
     fused: float | None
+    lexical: float | None
+    added: tuple[float | None, ...]
+    estimates: tuple[float | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +50,23 @@ class Explanation:
     stages: tuple[dict[str, Any], ...]
 
 
-def explain_rescoring(read: ReadHits, prepared: Prepared, rescoring: Rescoring) -> Explanation:
-    """Join what OpenSearch gave with what the models made of it."""
+def explain_rescoring(
+    search_response: SearchResponse, chosen: ChosenPassages, rescoring: Rescoring
+) -> Explanation:
+    """Combine OpenSearch's hits with the models' scores."""
     documents = {
-        document.position: document for group in prepared.groups for document in group.documents
+        document.position: document for group in chosen.groups for document in group.documents
     }
     hits = []
     for rank, ranked in enumerate(rescoring.ranking, start=1):
-        found, report = read.hits[ranked.position], rescoring.hits[ranked.position]
+        hit, report = search_response.hits[ranked.position], rescoring.hits[ranked.position]
         document = documents[ranked.position]
         hits.append(
             ExplainedHit(
                 rank=rank,
                 original_rank=ranked.position + 1,
-                id=found.id,
-                index=found.index_name,
+                id=hit.id,
+                index=hit.index_name,
                 original_score=document.original_score,
                 score=ranked.score,
                 title=document.title,
@@ -65,6 +74,9 @@ def explain_rescoring(read: ReadHits, prepared: Prepared, rescoring: Rescoring) 
                 passage=report.passage,
                 model_scores=report.scores,
                 fused=report.fused,
+                lexical=report.lexical,
+                added=report.added,
+                estimates=report.estimates,
             )
         )
     stages = tuple(
@@ -80,10 +92,14 @@ def explain_rescoring(read: ReadHits, prepared: Prepared, rescoring: Rescoring) 
 
 
 def print_explanation(console: Console, explanation: Explanation, size: int) -> None:
-    """Print the first `size` hits, two lines each, at most 80 columns wide."""
+    """Print the first `size` hits, two lines each, at most 80 columns wide.
+
+    Under additive fusion the columns of the models are what their stages add.
+    """
     width = min(WIDTH, console.width)
     models = [str(stage["model"]) for stage in explanation.stages]
-    numbers = ["original", *models, "fused"]
+    adds = any(hit.added for hit in explanation.hits)
+    numbers = ["original", *(["words"] if adds else []), *models, "fused"]
     columns = [max(8, min(12, len(name))) for name in numbers]
     name_width = max(10, width - 10 - sum(column + 1 for column in columns))
     heading = f"{'now':>4} {'was':>4} {'hit':{name_width}}" + "".join(
@@ -91,11 +107,11 @@ def print_explanation(console: Console, explanation: Explanation, size: int) -> 
     )
     console.print(Text(heading, style="bold", no_wrap=True))
     for hit in explanation.hits[:size]:
-        values = (hit.original_score, *hit.model_scores, hit.fused)
+        values = [_number(hit.original_score), *_show_models(hit, adds), _number(hit.fused)]
         name = hit.id if hit.group is None else f"{hit.id} (group {hit.group})"
         line = f"{hit.rank:4} {hit.original_rank:4} {_cut(name, name_width):{name_width}}"
         for value, column in zip(values, columns, strict=True):
-            line += f" {'-' if value is None else f'{value:.3f}':>{column}}"
+            line += f" {value:>{column}}"
         moved = hit.original_rank - hit.rank
         console.print(Text(line, style="green" if moved > 0 else "", no_wrap=True))
         text = hit.passage or hit.title or "(no text in the plan's fields)"
@@ -123,10 +139,37 @@ def explanation_json(explanation: Explanation) -> dict[str, Any]:
                     for model, score in zip(models, hit.model_scores, strict=True)
                 ],
                 "fused": hit.fused,
+                **_parts_json(hit, models),
             }
             for hit in explanation.hits
         ],
     }
+
+
+def _parts_json(hit: ExplainedHit, models: Sequence[str]) -> dict[str, Any]:
+    if not hit.added:
+        return {}
+    stages = [
+        {"model": model, "added": added, "estimate": estimate}
+        for model, added, estimate in zip(models, hit.added, hit.estimates, strict=True)
+    ]
+    return {"parts": {"words": hit.lexical, "stages": stages}}
+
+
+def _show_models(hit: ExplainedHit, adds: bool) -> list[str]:
+    """The stages' scores; under additive fusion what the words and each stage add.
+
+    `~` stands before what is estimated, as the model did not read the hit.
+    """
+    if not adds:
+        return [_number(score) for score in hit.model_scores]
+    stages = zip(hit.added, hit.estimates, strict=True)
+    shown = [_number(added, "" if estimate is None else "~") for added, estimate in stages]
+    return [_number(hit.lexical), *shown]
+
+
+def _number(value: float | None, before: str = "") -> str:
+    return "-" if value is None else f"{before}{value:.3f}"
 
 
 def _cut(text: str, width: int) -> str:

@@ -1,4 +1,4 @@
-"""Opens the files of an evaluation: text, packed with gzip or not, and JSON in its two layouts."""
+"""Opens the files of an evaluation: text or gzip, and JSON as one value or one value per line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class BadFile(ValueError):
 
 
 def read_text(path: Path) -> str:
-    """The file as text, unpacked if it begins as gzip does. Raises BadFile."""
+    """The file as text, decompressed if it is a gzip file. Raises BadFile."""
     try:
         content = path.read_bytes()
         if content.startswith(b"\x1f\x8b"):
@@ -33,15 +33,15 @@ def read_text(path: Path) -> str:
 
 
 def numbered_lines(text: str) -> Iterator[tuple[int, str]]:
-    """The lines that are not blank, each with its number, from 1."""
-    # Not `splitlines`: it also breaks at characters that a query may hold, as U+2028.
+    """The lines that are not blank, each with its number, counted from 1."""
+    # Not `splitlines`: it also breaks lines at characters that a query may contain, such as U+2028.
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
             yield number, line.removesuffix("\r")
 
 
 def read_json_entries(path: Path, text: str) -> Iterator[tuple[int, Any]]:
-    """One JSON value a line, or the one value of the whole file, each with its first line.
+    """One JSON value per line, or a single value for the whole file, each with its first line.
 
     Raises BadFile for the first value that is not JSON.
     """
@@ -49,7 +49,7 @@ def read_json_entries(path: Path, text: str) -> Iterator[tuple[int, Any]]:
     try:
         json.loads(first[1])
     except ValueError:
-        # The first line is no value by itself, so the file has to be one.
+        # The first line is not a complete value, so the whole file must be one.
         try:
             yield first[0], json.loads(text)
         except json.JSONDecodeError as error:

@@ -1,13 +1,13 @@
-"""Reads relevance judgments, in the formats that people have them in.
+"""Reads relevance judgments in common formats.
 
-- TREC qrels: `query-id iteration document-id grade`, four columns parted by white space.
-- BEIR: `query-id<TAB>corpus-id<TAB>score`, with a header line or without; or one JSON object of
-  these three keys a line.
+- TREC qrels: `query-id iteration document-id grade`, four columns separated by white space.
+- BEIR: `query-id<TAB>corpus-id<TAB>score`, with or without a header line; or one JSON object with
+  these three keys per line.
 - OpenSearch's Search Relevance Workbench: the body that imports a judgment list or the answer
-  that shows one (`judgmentRatings: [{query, ratings: [{docId, rating}]}]`), or CSV of
-  `query,docid,rating`. There a query is named by its text.
+  that shows one (`judgmentRatings: [{query, ratings: [{docId, rating}]}]`), or CSV with
+  `query,docid,rating`. These formats name a query by its text.
 
-The format is told by the content. Any may be packed with gzip.
+The content decides the format. Every format may be compressed with gzip.
 """
 
 from __future__ import annotations
@@ -23,25 +23,29 @@ from sidecar.evaluation.files import BadFile, numbered_lines, read_json_entries,
 
 _FORMATS = (
     "no judgments in a known format: TREC qrels (4 columns), BEIR (query-id, corpus-id, score"
-    " parted by tabs), or a judgment list of the Search Relevance Workbench (JSON, or CSV of"
+    " separated by tabs), or a judgment list of the Search Relevance Workbench (JSON, or CSV of"
     " query,docid,rating)"
 )
 
-# Query, document and grade as the file has them, and their line.
+# The line number, then query, document and grade as the file has them.
 _Row = tuple[int, Any, Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Judgments:
-    """Grades by document id, by query; `by_text` says that a query is named by its text."""
+    """Grades by query, then by document id; `by_text`: the queries are named by their texts."""
 
     grades: Mapping[str, Mapping[str, float]]
     by_text: bool
 
 
 def read_judgments(path: Path) -> Judgments:
-    """Read the file; raises BadFile with the place of the first thing that is wrong."""
-    text = read_text(path)
+    """Read the file; raises BadFile with the place of the first mistake."""
+    return parse_judgments(path, read_text(path))
+
+
+def parse_judgments(path: Path, text: str) -> Judgments:
+    """The judgments in a text; `path` names it in messages. Raises BadFile."""
     first = next(numbered_lines(text), None)
     if first is None:
         raise BadFile(path, 0, "is empty")
@@ -64,12 +68,12 @@ def _collect(path: Path, rows: Iterator[_Row]) -> dict[str, dict[str, float]]:
     grades: dict[str, dict[str, float]] = {}
     for line, query, document, value in rows:
         if not isinstance(query, str | int) or not isinstance(document, str | int):
-            raise BadFile(path, line, "the query and the document have to be text")
+            raise BadFile(path, line, "the query and the document must be text")
         query, document = str(query).strip(), str(document).strip()
         if not query or not document:
             raise BadFile(path, line, "the query or the document is blank")
         if not _is_number(value):
-            raise BadFile(path, line, f"the grade has to be a number, not {value!r}")
+            raise BadFile(path, line, f"the grade must be a number, not {value!r}")
         judged = grades.setdefault(query, {})
         if judged.setdefault(document, float(value)) != float(value):
             raise BadFile(
@@ -157,7 +161,7 @@ def _workbench(path: Path, entries: list[tuple[int, Any]]) -> Iterator[_Row]:
 
 
 def _rated_queries(path: Path, line: int, entry: Any) -> Iterator[Any]:
-    """The entries of `judgmentRatings`, wherever the Workbench's documents have them."""
+    """The entries of `judgmentRatings`, wherever a document of the Workbench has them."""
     if isinstance(entry, list):
         yield from entry
     elif isinstance(entry, dict) and isinstance(entry.get("judgmentRatings"), list):

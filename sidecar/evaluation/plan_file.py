@@ -1,4 +1,4 @@
-"""Writes the plan that `tune` has chosen: the base plan's own file, with what was changed."""
+"""Writes the plan that `tune` has chosen: the base plan's file with the changed settings."""
 
 from __future__ import annotations
 
@@ -10,21 +10,23 @@ from typing import Any
 import yaml
 
 from pipelines.plan import Plan
+from sidecar.config_reading.renamed_keys import PLAN_KEYS, use_new_keys
 
 
 def read_base(folder: Path, name: str) -> dict[str, Any]:
-    """A plan's file as its author wrote it, variables of the environment not filled in."""
+    """A plan's file as its author wrote it, with `${NAME}` as it stands and new names of keys."""
     path = next(p for p in (folder / f"{name}.yaml", folder / f"{name}.yml") if p.exists())
     data: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    use_new_keys(data, PLAN_KEYS)
     return data
 
 
 def write_plan(
     base: Mapping[str, Any], before: Plan, chosen: Plan, enabled: bool, remarks: Sequence[str]
 ) -> str:
-    """The text of the plan's file; `remarks` are put at its head as comments.
+    """The text of the plan's file; `remarks` become comments at its top.
 
-    Keys that differ from the base plan say what it had.
+    A comment before each changed key says what the base plan has.
     """
     data = dict(base)
     was: dict[str, str] = {}
@@ -35,14 +37,27 @@ def write_plan(
     if len(chosen.stages) != len(before.stages):
         data["stages"] = data["stages"][: len(chosen.stages)]
         was["stages"] = ", ".join(stage.model for stage in before.stages)
-    fitted = {
-        name: value
-        for name, value in chosen.fusion.model_dump().items()
-        if value != getattr(before.fusion, name)
-    }
+    weights = [stage.weight for stage in chosen.stages]
+    if weights != [stage.weight for stage in before.stages[: len(weights)]]:
+        data["stages"] = [
+            {**entry, "weight": weight} if weight is not None else entry
+            for entry, weight in zip(data["stages"], weights, strict=False)
+        ]
+        was["stages"] = ", ".join(f"{stage.model} {stage.added:g}" for stage in before.stages)
+    fitted, old = _changed(before.fusion.model_dump(), chosen.fusion.model_dump())
     if fitted:
-        data["fusion"] = {**data.get("fusion", {}), **fitted}
-        was["fusion"] = ", ".join(f"{name} {getattr(before.fusion, name):g}" for name in fitted)
+        own = data.get("fusion", {})
+        if "guard" in fitted:
+            fitted["guard"] = {**own.get("guard", {}), **fitted["guard"]}
+        data["fusion"] = {**own, **fitted}
+        was["fusion"] = ", ".join(old)
+    for key in ("min_relevance", "relevance_levels"):
+        value = getattr(chosen, key)
+        if value is None:
+            # Levels are numbers of the base plan's settings.
+            data.pop(key, None)
+        else:
+            data[key] = value if isinstance(value, str) else value.model_dump()
     lines = [f"# {line}" for remark in remarks for line in textwrap.wrap(remark, 78)]
     for key in _in_order(data):
         if key in was:
@@ -51,14 +66,33 @@ def write_plan(
     return "\n".join(lines) + "\n"
 
 
+def _changed(
+    before: Mapping[str, Any], after: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """The settings that differ, and what they were, in words; mappings inside them likewise."""
+    changed: dict[str, Any] = {}
+    old: list[str] = []
+    for name, value in after.items():
+        if value == before[name]:
+            continue
+        if isinstance(value, dict):
+            changed[name], inside = _changed(before[name], value)
+            old += [f"{name}.{one}" for one in inside]
+        else:
+            changed[name] = value
+            was = before[name]
+            old.append(f"{name} {was:g}" if isinstance(was, int | float) else f"{name} {was}")
+    return changed, old
+
+
 def _in_order(data: Mapping[str, Any]) -> list[str]:
-    """The keys in the order in which the reference explains them."""
+    """The keys in the order of the reference."""
     known = [name for name in Plan.model_fields if name in data]
     return [*known, *(key for key in data if key not in known)]
 
 
 def _entry(key: str, value: Any) -> str:
-    """One top-level key as people write it: settings that belong together on one line."""
+    """One top-level key, with settings that belong together on one line."""
     if isinstance(value, dict):
         return f"{key}: {_on_one_line(value)}"
     if isinstance(value, list) and all(isinstance(item, dict) for item in value):

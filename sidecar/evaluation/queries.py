@@ -1,12 +1,12 @@
 """Reads query sets, and joins them with the judgments.
 
-- BEIR: one JSON object with `_id` and `text` a line.
-- Tab-separated: `id<TAB>text`, with a header line or without.
+- BEIR: one JSON object with `_id` and `text` per line.
+- Tab-separated: `id<TAB>text`, with or without a header line.
 - TREC topics: `<top>` with `<num>` and `<title>`; the title is the query text.
-- Search Relevance Workbench: one object with `queryText` a line, or a query set's
+- Search Relevance Workbench: one object with `queryText` per line, or a query set's
   `querySetQueries`; the text is the id.
 
-The format is told by the content. Any may be packed with gzip.
+The content decides the format. Every format may be compressed with gzip.
 """
 
 from __future__ import annotations
@@ -26,8 +26,12 @@ _TITLE = re.compile(r"<title>\s*(?:Topic:)?\s*([^<]+)", re.IGNORECASE)
 
 
 def read_queries(path: Path) -> dict[str, str]:
-    """Query texts by id, in the file's order; raises BadFile for the first thing wrong."""
-    text = read_text(path)
+    """Query texts by id, in the file's order; raises BadFile for the first mistake."""
+    return parse_queries(path, read_text(path))
+
+
+def parse_queries(path: Path, text: str) -> dict[str, str]:
+    """Query texts by id in a text; `path` names it in messages. Raises BadFile."""
     start = text.lstrip()[:5].lower()
     if not start:
         raise BadFile(path, 0, "is empty")
@@ -43,7 +47,7 @@ def read_queries(path: Path) -> dict[str, str]:
             raise BadFile(path, line, "a query without text")
         query, words = str(query).strip(), " ".join(words.split())
         if queries.setdefault(query, words) != words:
-            raise BadFile(path, line, f"query {query} is there a second time")
+            raise BadFile(path, line, f"query {query} occurs a second time")
     if not queries:
         raise BadFile(path, 0, "has no queries")
     return queries
@@ -52,13 +56,13 @@ def read_queries(path: Path) -> dict[str, str]:
 def join(queries: Mapping[str, str] | None, judgments: Judgments) -> dict[str, str]:
     """The query texts to search with, by the query's name in the judgments.
 
-    Judgments that name queries by their texts need no query set; one that is given narrows them
-    down. Queries without judgments are left out, and so are judgments without a query. Raises
-    ValueError when nothing is left, or when a query set is missing.
+    Judgments that name queries by their texts need no query set; if there is one, only its queries
+    are used. Queries without judgments are left out, and so are judgments without a query. Raises
+    ValueError if nothing is left, or if a query set is needed and missing.
     """
     if queries is None:
         if not judgments.by_text:
-            raise ValueError("these judgments name queries by id; give their texts with --queries")
+            raise ValueError("these judgments name queries by id; give the texts with --queries")
         return {text: text for text in judgments.grades}
     if judgments.by_text:
         wanted = set(queries.values())
@@ -89,7 +93,9 @@ def _tab_separated(path: Path, text: str) -> Iterator[tuple[int, Any, Any]]:
         query, tab, words = line.partition("\t")
         if not tab:
             raise BadFile(
-                path, number, "no tab between id and text; JSON lines or TREC topics will do too"
+                path,
+                number,
+                "no tab between id and text; JSON lines and TREC topics are accepted too",
             )
         if position == 0 and query.strip().lower() in _HEADERS:
             continue

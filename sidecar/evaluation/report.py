@@ -1,4 +1,4 @@
-"""Shows a comparison: tables for people, one object for machines."""
+"""Shows a comparison: as tables for people, or as one JSON object."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _EXTREMES = 5
 
 
 def print_comparison(console: Console, comparison: Comparison, texts: Mapping[str, str]) -> None:
-    """Print measures, interval, and the queries that changed most; `texts` by query."""
+    """Print measures, interval, and the queries that changed most. `texts`: texts by query."""
     console.print(_measures(console, comparison))
     for line in _remarks(comparison):
         console.print(line, highlight=False)
@@ -30,7 +30,7 @@ def print_comparison(console: Console, comparison: Comparison, texts: Mapping[st
 
 
 def comparison_json(comparison: Comparison, texts: Mapping[str, str]) -> dict[str, Any]:
-    """All of it, every query with both of its values; times in milliseconds."""
+    """The whole comparison, every query with both values; times in milliseconds."""
     k, interval = comparison.k, comparison.interval
     return {
         "judged_queries": len(comparison.changes),

@@ -1,4 +1,4 @@
-"""Runs a query set against a search address, and reads what `X-Rescore` says of each answer."""
+"""Runs a query set against a search address, and reads the `X-Rescore` header of each answer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from aiohttp import ClientError, ClientSession
 
-# A search that is late every time, and no hit better than before, is not tried for ever.
+# A search that is always late, without a further hit being scored, is not repeated forever.
 _LATE = ("reason=deadline", "reason=overload")
 _PAUSE_SECONDS = 0.05
 _IDLE_TRIES = 10
@@ -18,12 +18,12 @@ _LATE_QUERIES = 3
 
 
 class SearchFailed(Exception):
-    """A search of an evaluation had no usable answer; the message has the reason."""
+    """A search of an evaluation had no usable answer; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What one search returned: ids in their order, the time it took, and `X-Rescore`."""
+class RankedAnswer:
+    """What one search returned: ids in their order, its duration, and its `X-Rescore` header."""
 
     ranked_ids: tuple[str, ...]
     seconds: float
@@ -31,7 +31,7 @@ class Answer:
 
     @property
     def status(self) -> str:
-        """`applied`, or `skipped reason=sort` and the like; `not routed` without the header."""
+        """Such as `applied` or `skipped reason=sort`; `not routed` without the header."""
         if self.outcome is None:
             return "not routed"
         status, *rest = (part.strip() for part in self.outcome.split(";"))
@@ -40,7 +40,7 @@ class Answer:
 
     @property
     def scored(self) -> int:
-        """How many hits a model gave a score."""
+        """How many hits a model scored."""
         for part in (self.outcome or "").split(";"):
             name, _, value = part.strip().partition("=")
             if name == "scored" and value.isdecimal():
@@ -55,13 +55,13 @@ async def run_queries(
     *,
     concurrency: int = 1,
     on_answer: Callable[[], object] = lambda: None,
-) -> dict[str, Answer]:
+) -> dict[str, RankedAnswer]:
     """Send every body, by query id, to a `_search` address; at most `concurrency` at a time.
 
-    Times are comparable only when `concurrency` is the same. Raises SearchFailed for the first
-    search without an answer, and sends no more then.
+    Times are comparable only if `concurrency` is the same. Raises SearchFailed for the first
+    search without an answer, and then sends no more.
     """
-    answers: dict[str, Answer] = {}
+    answers: dict[str, RankedAnswer] = {}
     waiting = iter(bodies.items())
 
     async def work(mine: Iterator[tuple[str, Mapping[str, Any]]]) -> None:
@@ -72,7 +72,7 @@ async def run_queries(
     try:
         async with asyncio.TaskGroup() as group:
             for _ in range(concurrency):
-                # All workers take from one iterator, so none is left with a long rest.
+                # All workers take from one iterator, so they finish at about the same time.
                 group.create_task(work(waiting))
     except* SearchFailed as failed:
         first = failed.exceptions[0]
@@ -87,10 +87,10 @@ async def warm_up(
     *,
     on_answer: Callable[[], object] = lambda: None,
 ) -> None:
-    """Search with every body, again and again while its rescoring comes too late.
+    """Search with every body, and repeat each search for as long as its rescoring is late.
 
-    Afterwards the sidecar has read every passage that these searches want, if it keeps what it
-    reads. A model that gets no further within its deadline is not waited for. Raises
+    Afterwards the sidecar has read every passage that these searches need, if it stores passage
+    vectors. A model that makes no progress within its deadline is not waited for. Raises
     SearchFailed.
     """
     late_queries = 0
@@ -108,7 +108,7 @@ async def warm_up(
         on_answer()
 
 
-async def _search(session: ClientSession, url: str, body: Mapping[str, Any]) -> Answer:
+async def _search(session: ClientSession, url: str, body: Mapping[str, Any]) -> RankedAnswer:
     started = time.perf_counter()
     try:
         async with session.post(url, json=body) as response:
@@ -117,11 +117,11 @@ async def _search(session: ClientSession, url: str, body: Mapping[str, Any]) -> 
             if response.status != 200:
                 raise SearchFailed(f"{url}: status {response.status}: {text[:200]}")
             hits = (await response.json())["hits"]["hits"]
-            # Several indexes may hold the same id; judgments know only one of them.
+            # Several indexes may have the same id, but judgments have it only once.
             ids = tuple(dict.fromkeys(hit["_id"] for hit in hits))
             outcome = response.headers.get("X-Rescore")
     except (ClientError, TimeoutError) as error:
         raise SearchFailed(f"{url}: {error or type(error).__name__}") from None
     except (ValueError, KeyError, TypeError):
         raise SearchFailed(f"{url}: the answer is not a search response: {text[:200]}") from None
-    return Answer(ids, seconds, outcome)
+    return RankedAnswer(ids, seconds, outcome)

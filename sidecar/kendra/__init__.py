@@ -1,25 +1,19 @@
-"""Amazon Kendra's Query and Retrieve (`kendra`, 2019-02-03) over an OpenSearch index.
+"""The door of Amazon Kendra's search API, 2019-02-03: Query, Retrieve and SubmitFeedback.
 
-operations.py       every operation and its shape        handlers.py   who calls, errors
-       | checked members                                      ^
-request.py          what is asked, against the schema         |
-       | reads with: attribute_filter, query_syntax (query_clauses, text_query), facets, sorting,
-       | collapse, tuning, paging, spelling, token_words, user_context (user_tokens), schema
-       | one search body, with faq.py and featured.py where they are configured
-upstream_search.py  one exchange with OpenSearch
-       | answers
-found_documents.py  hits -> documents
-       |
-ranking.py          the plan's order by the core, and what the models said of each passage
-       |
-searches.py         carries both operations out
-       | Query: query_reply.py                    Retrieve
-       |   answers, faq, collapse, excerpts         excerpts.py: passages ranked together
-       |   table_answers, table_excerpts <- text_tables <- html_tables, markdown_tables <- tables
-       |   marking.py: highlights, word_terms
-       |   confidence.py: scores -> buckets
-items.py            result items, with ids of query_ids.py
+OpenSearch indexes answer as Kendra indexes. A request goes down this table, its reply comes back
+up.
 
-feedback.py: SubmitFeedback. served_index.py: a configured index with its plan and account.
-mapping_check.py and generated_config.py: the configuration against a live index, and from one.
+  file or room       | what it is for
+  -------------------+---------------------------------------------------------------
+  door.py            | the door: built from `apis.kendra`, checks its indexes at the start
+  handlers.py        | receives the HTTP request: operation, caller, index, errors
+  operations.py      | the operations, and the shape of each one's input
+  indexes/           | a Kendra index: its fields, its users, its hits as documents
+  query_text/        | the query text: syntax, words, spelling
+  asking/            | a parsed request, and its parts of the search body
+  searches.py        | carries out Query and Retrieve
+  upstream_search.py | one exchange with OpenSearch
+  answering/         | from hits to result items: order, answers, excerpts, confidence
+  tables/            | tables in the text of documents
+  feedback.py        | SubmitFeedback
 """

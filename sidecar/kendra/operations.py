@@ -1,14 +1,14 @@
-"""Every operation of the service that is offered, and the shape of what it takes.
+"""The operations that the sidecar offers, and the shape of each one's input.
 
-Source: the service's model of 2019-02-03. What depends on an index's schema, and the messages that
-Kendra documents, are the business of the parts that read a member.
+Source: the service's model of 2019-02-03. Limits that depend on an index's schema, and limits whose
+messages Kendra documents, are checked by the files that read the member.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sidecar.aws_shapes import (
+from sidecar.aws.shapes import (
     NO_CONTROLS,
     Flag,
     Items,
@@ -24,14 +24,11 @@ from sidecar.aws_shapes import (
 SERVICE = "AWSKendraFrontendService"
 SIGNING_NAME = "kendra"
 
-MOST_LIST_VALUES = 10
-"""Strings of one StringListValue; a filter on `_group_ids` may have a hundred."""
-
 _LONG = Whole(-(2**63), 2**63 - 1)
 _INTEGER = Whole(-(2**31), 2**31 - 1)
 _NAME = "[a-zA-Z0-9][a-zA-Z0-9_-]*"
 _ID = "[a-zA-Z0-9][a-zA-Z0-9-]*"
-# One more than any that is served, so that the part that reads them says what is wrong.
+# Deeper than any request that is served: the files that read the member refuse it, in their words.
 _LEVELS = 4
 
 
@@ -192,4 +189,4 @@ OPERATIONS: Mapping[str, Structure] = {
         frozenset({"IndexId", "QueryText"}),
     ),
 }
-"""Each operation's input by the operation's name."""
+"""The input of each operation, by the operation's name."""

@@ -1,7 +1,7 @@
-"""One exchange with OpenSearch: a `_search`, or an `_msearch` where a request needs several.
+"""One exchange with OpenSearch: a `_search`, or an `_msearch` if a request needs several searches.
 
-What OpenSearch refuses becomes the service's own error; its words stay in the log, as they name
-fields and indexes that a caller may not know of.
+An error of OpenSearch becomes an error of the service. OpenSearch's own words go to the log only,
+because they name fields and indexes that the caller may not know.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
-from sidecar.aws_errors import access_denied, internal, not_found, throttled
-from sidecar.aws_json import AwsError
-from sidecar.opensearch.exchange import AsItCame, decode_answer
+from sidecar.aws.errors import access_denied, internal, not_found, throttled
+from sidecar.aws.json import AwsError
+from sidecar.opensearch.exchange import ForwardUnchanged, decode_answer, run_unless_busy
 from sidecar.relay.errors import ResponseTooLarge, UpstreamError
 from sidecar.relay.front import Exchanger, Response
 
 ANSWER_LIMIT = 64 << 20
-"""Bytes of an answer that are held."""
+"""Maximum size of an answer in bytes."""
 
-_ASIDE_S = 1.0
+_SMALL_CALL_S = 1.0
 _LOGGED_CHARACTERS = 500
 _NOTHING: Final[Mapping[str, Any]] = {"hits": {"hits": []}}
 
@@ -31,25 +31,31 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Search:
-    """A search of one index. `copies`: searches of the same value ask the same copies of shards,
-    so that documents of equal score keep their order from page to page."""
+class IndexSearch:
+    """A search of one index.
+
+    Searches with the same `preference` go to the same copies of the shards, so that documents with
+    equal scores keep their order from page to page.
+    """
 
     index: str
     body: Mapping[str, Any]
-    copies: str
+    preference: str
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamSearch:
-    """Runs searches. `host` is the Host field; `deadline_s` the seconds one exchange may take."""
+    """Searches OpenSearch. `host` is the value of the Host field.
+
+    `deadline_s`: maximum seconds of one search.
+    """
 
     upstream: Exchanger
     host: str
     deadline_s: float
 
-    async def run(self, searches: Sequence[Search], account: str | None) -> bytes:
-        """The answer's body for `read_answers`; raises AwsError."""
+    async def run(self, searches: Sequence[IndexSearch], account: str | None) -> bytes:
+        """Send these searches; returns the body for `read_answers`. Raises AwsError."""
         head, body = write_exchange(searches, self.host, account)
         try:
             async with asyncio.timeout(self.deadline_s):
@@ -66,37 +72,41 @@ class UpstreamSearch:
         if response.head.status != 200:
             raise _refusal(response.head.status, response.body.decode("utf-8", "replace"))
         try:
-            return decode_answer(response)[0]
-        except AsItCame as unreadable:
+            return (await decode_answer(response))[0]
+        except ForwardUnchanged as unreadable:
+            if unreadable.reason == "busy":
+                raise throttled(
+                    "The sidecar has too much to do at the moment; try again."
+                ) from None
             _log.error("OpenSearch's answer cannot be read: %s", unreadable.reason)
             raise internal() from None
 
     async def analyze(
         self, index: str, body: Mapping[str, Any], account: str | None
     ) -> Mapping[str, Any] | None:
-        """The answer to an `_analyze` of one index; None when there is none to use."""
+        """The answer to an `_analyze` of one index; None if it fails."""
         target = f"/{quote(index, safe='')}/_analyze"
-        response = await self._ask("POST", target, _write(body), account)
-        return _read_object(response) if response and response.head.status == 200 else None
+        response = await self._call("POST", target, _write(body), account)
+        return await _read_object(response) if response and response.head.status == 200 else None
 
     async def mappings(self, index: str, account: str | None) -> Mapping[str, Any] | None:
-        """The mapping of each index behind a name, none if there is no such index.
+        """The mapping of each index behind a name; empty if there is no such index.
 
-        None when OpenSearch does not answer, or does not let the account look.
+        None if OpenSearch does not answer, or refuses the account.
         """
         target = f"/{quote(index, safe='')}/_mapping"
-        response = await self._ask("GET", target, b"", account)
+        response = await self._call("GET", target, b"", account)
         if response is None or response.head.status not in (200, 404):
             return None
-        return {} if response.head.status == 404 else _read_object(response)
+        return {} if response.head.status == 404 else await _read_object(response)
 
-    async def _ask(
+    async def _call(
         self, method: str, target: str, body: bytes, account: str | None
     ) -> Response | None:
-        """The answer to something that can be done without; None when there is none in time."""
+        """The answer to a call that is not essential; None if there is no answer in time."""
         head = _write_head(method, target, "json", len(body), self.host, account)
         try:
-            async with asyncio.timeout(_ASIDE_S):
+            async with asyncio.timeout(_SMALL_CALL_S):
                 return await self.upstream.exchange(head, body, limit=ANSWER_LIMIT)
         except (TimeoutError, UpstreamError) as error:
             _log.info("%s %s failed: %s", method, target, error or type(error).__name__)
@@ -104,18 +114,18 @@ class UpstreamSearch:
 
 
 def write_exchange(
-    searches: Sequence[Search], host: str, account: str | None
+    searches: Sequence[IndexSearch], host: str, account: str | None
 ) -> tuple[bytes, bytes]:
-    """Head and body of the one request for these searches."""
+    """Head and body of the one HTTP request for these searches."""
     if len(searches) == 1:
         [search] = searches
-        index, copies = quote(search.index, safe=""), quote(search.copies, safe="")
-        target = f"/{index}/_search?preference={copies}"
+        index, preference = quote(search.index, safe=""), quote(search.preference, safe="")
+        target = f"/{index}/_search?preference={preference}"
         kind, body = "json", _write(search.body)
     else:
         target, kind = "/_msearch", "x-ndjson"
         lines = (
-            _write({"index": search.index, "preference": search.copies})
+            _write({"index": search.index, "preference": search.preference})
             + b"\n"
             + _write(search.body)
             + b"\n"
@@ -126,10 +136,10 @@ def write_exchange(
 
 
 def read_answers(content: bytes, count: int) -> list[Mapping[str, Any]]:
-    """The answer to each search, in order; raises AwsError when the first of them failed.
+    """The answer to each of `count` searches, in order. Raises AwsError if the first one failed.
 
-    Another one that failed has found nothing: it only adds to what the first one is about. Pure
-    computing, so it may run in any thread.
+    If another search failed, its answer has no hits: the others only add to the first one's
+    results. May run in any thread.
     """
     try:
         whole = json.loads(content)
@@ -142,19 +152,20 @@ def read_answers(content: bytes, count: int) -> list[Mapping[str, Any]]:
         answers = [first, *(_NOTHING if "error" in answer else answer for answer in others)]
         for answer in answers:
             if answer.get("_shards", {}).get("failed"):
-                # What the other shards found is still worth more than nothing.
+                # The hits of the other shards are better than no hits.
                 _log.warning("%d shards failed", answer["_shards"]["failed"])
             _ = answer["hits"]["hits"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        _log.error("OpenSearch's answer is no answer to a search")
+        _log.error("OpenSearch's answer is not an answer to a search")
         raise internal() from None
     return answers
 
 
-def _read_object(response: Response) -> Mapping[str, Any] | None:
+async def _read_object(response: Response) -> Mapping[str, Any] | None:
     try:
-        answer = json.loads(decode_answer(response)[0])
-    except (AsItCame, ValueError):
+        content, _ = await decode_answer(response)
+        answer = await run_unless_busy(len(content), lambda: json.loads(content))
+    except (ForwardUnchanged, ValueError, RecursionError):
         return None
     return answer if isinstance(answer, dict) else None
 
@@ -183,5 +194,5 @@ def _refusal(status: int, words: str) -> AwsError:
     if status in (401, 403):
         return access_denied("OpenSearch refuses the account that this index is searched with.")
     if status == 404:
-        return not_found("The OpenSearch index behind this index is not there.")
+        return not_found("The OpenSearch index behind this index does not exist.")
     return internal()

@@ -1,14 +1,18 @@
 """The API of Amazon Kendra Intelligent Ranking (`kendra-ranking`, 2022-10-19), on a local model.
 
-one request, three ways to spell it                        one answer, spelt the same way
+A wire is one of the three forms in which clients send a request: awsJson, CBOR or REST.
+
+request on one wire                                        answer on the same wire
                |                                                          ^
 wires.py       which wire, which operation; bytes <-> members ------------+
+               | cbor_bodies.py  CBOR within bounds                       |
                | members                                                  |
-operations.py  every operation and shape, declared once                   | members
+operations.py  every operation and its shape, declared once               | members
                | checked members                                          |
-handlers.py    who calls, the operation, the errors ----------------------+
+handlers.py    authentication, the operation, errors ---------------------+
                |                                 |
 rescoring.py   documents -> groups -> scores     plans.py   plans, tags, client tokens, pages
                | the core, by DocumentScoring    database.py  SQLite, one thread
-allowance.py   requests a second of a plan       errors.py  plans that are not there
+door.py        the door: built from `apis.kendra_ranking`, opens and closes the database
+allowance.py   request rate of a plan            errors.py  errors that name a plan
 """

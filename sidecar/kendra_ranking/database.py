@@ -1,6 +1,6 @@
-"""The SQLite file of plans, tags and client tokens: opened once, used by one thread.
+"""The SQLite file with plans, tags and client tokens: opened once, used by one thread.
 
-Several processes may share the file. A write has reached the disk before it is answered.
+Several processes may share the file. A write is on the disk before its request is answered.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ T = TypeVar("T")
 _VERSION = 1
 _WAIT_SECONDS = 10.0
 
-# A tag's key counts whatever its case, so `folded` is what identifies it. A plan in transition
-# is what it says until `settled_at`, then ACTIVE, or gone.
+# `folded` is the key of a tag in case-folded form, as keys that differ only in case are equal.
+# Until `settled_at` a plan has the state in `transition`. Then it is ACTIVE, or, if the transition
+# was DELETING, it does not exist any more.
 _SCHEMA = """
 CREATE TABLE plans (
     id TEXT PRIMARY KEY, arn TEXT NOT NULL UNIQUE, name TEXT NOT NULL, description TEXT NOT NULL,
@@ -41,23 +42,23 @@ CREATE TABLE page_key (key BLOB NOT NULL) STRICT;
 
 
 class BadStore(Exception):
-    """The file cannot be used; the message says why and what to do."""
+    """The file cannot be used. The message says why and what to do."""
 
 
 class Database:
     """One connection to the file, and the thread that uses it.
 
-    The file is opened, or made, when it is first used: a sidecar whose service nobody calls
-    leaves none behind.
+    The file is opened, or created, when it is first used. If nobody calls the service, there is no
+    file.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kendra-ranking-store")
-        self._connection: sqlite3.Connection | None = None  # the thread's own
+        self._connection: sqlite3.Connection | None = None  # used only in the thread
 
     def open(self) -> None:
-        """Open the file now, or make it. Blocks; raises BadStore."""
+        """Open or create the file now. Blocks; raises BadStore."""
         self._thread.submit(self._connect).result()
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -69,12 +70,14 @@ class Database:
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Run a function in a transaction, which is on the disk when this returns.
 
-        What the function raises undoes all of it. Raises BadStore when the file cannot be opened.
+        If the function raises, the transaction is rolled back. Raises BadStore when the file cannot
+        be opened.
         """
 
         def transact() -> T:
             connection = self._connect()
-            # At once, so that what the function reads cannot change before it writes.
+            # IMMEDIATE takes the write lock now, so what the function reads cannot change before it
+            # writes.
             connection.execute("BEGIN IMMEDIATE")
             try:
                 result = work(connection)
@@ -87,7 +90,7 @@ class Database:
         return await asyncio.get_running_loop().run_in_executor(self._thread, transact)
 
     def close(self) -> None:
-        """Close the file after the work in hand. Blocks."""
+        """Close the file after the work that is in progress. Blocks."""
         if self._connection is not None:
             self._thread.submit(self._connection.close).result()
         self._thread.shutdown()
@@ -99,7 +102,7 @@ class Database:
             except (sqlite3.Error, OSError) as error:
                 raise BadStore(
                     f"cannot use {self._path} for rescore execution plans ({error}); it must be a "
-                    "file that the sidecar may write, and made by it"
+                    "file that the sidecar created and may write"
                 ) from None
         return self._connection
 
@@ -108,7 +111,8 @@ def _open(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(path, timeout=_WAIT_SECONDS, isolation_level=None)
     try:
-        # FULL: each commit is synced. WAL's default of NORMAL would lose the latest on a crash.
+        # FULL syncs each commit. NORMAL, the usual choice with WAL, loses the latest ones when the
+        # machine crashes.
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
             connection.execute(f"PRAGMA {pragma}")
         connection.execute("BEGIN IMMEDIATE")
@@ -119,7 +123,7 @@ def _open(path: Path) -> sqlite3.Connection:
             connection.execute("INSERT INTO page_key VALUES (?)", (secrets.token_bytes(32),))
             connection.execute(f"PRAGMA user_version = {_VERSION}")
         elif version != _VERSION:
-            raise sqlite3.DatabaseError(f"it is of version {version}, not {_VERSION}")
+            raise sqlite3.DatabaseError(f"it has version {version}, not {_VERSION}")
         connection.execute("COMMIT")
     except BaseException:
         connection.close()

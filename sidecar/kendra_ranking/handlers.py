@@ -1,28 +1,30 @@
-"""The door itself: reads a request of any wire, finds who calls, does it, and answers.
+"""The door: reads a request on any wire, authenticates the client, runs the operation, answers.
 
-In this order: parse, authentication, shapes, the plan, its state, quota and throttling, the model.
+Checks are made in this order: syntax, authentication, shapes, the plan, its state, quotas,
+throttling. The model comes last.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import logging
 import time
 import uuid
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
 from pipelines.plan import Plan
-from sidecar.aws_errors import access_denied, conflict, internal, throttled
-from sidecar.aws_json import AwsError
-from sidecar.aws_requests import read_body
-from sidecar.aws_shapes import read_message
-from sidecar.config_kendra_ranking import KendraRanking
+from sidecar.api.request_body import BodyReader
+from sidecar.api.root_service import RootService
+from sidecar.aws.errors import access_denied, conflict, internal, throttled
+from sidecar.aws.json import AwsError
+from sidecar.aws.requests import read_body, run_off_loop
+from sidecar.aws.shapes import read_message
+from sidecar.aws.sigv4 import SignedRequest, verify_signature
+from sidecar.config.kendra_ranking import KendraRanking
 from sidecar.document_scoring import DocumentScoring
 from sidecar.kendra_ranking import plans
 from sidecar.kendra_ranking.allowance import Allowance
@@ -39,11 +41,8 @@ from sidecar.kendra_ranking.wires import (
     write_error,
 )
 from sidecar.metrics import Metrics
-from sidecar.root_service import RootService
-from sidecar.sigv4 import SignedRequest, verify_signature
 
-# What takes less than a millisecond stays on the event loop, the rest goes to a thread.
-_ON_THE_LOOP = 4096
+# Grouping more documents than this may take over a millisecond, so a thread does it.
 _DOCUMENTS_ON_THE_LOOP = 100
 _TARGET = "X-Amz-Target"
 
@@ -51,7 +50,7 @@ _log = logging.getLogger(__name__)
 
 
 class KendraRankingApi:
-    """Everything behind the service's three wires. Belongs to one event loop."""
+    """The service, behind its three wires. Belongs to one event loop."""
 
     def __init__(
         self,
@@ -60,6 +59,7 @@ class KendraRankingApi:
         scoring: DocumentScoring,
         database: Database,
         metrics: Metrics,
+        bodies: BodyReader,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
@@ -67,6 +67,7 @@ class KendraRankingApi:
         self._scoring = scoring
         self._database = database
         self._metrics = metrics
+        self._bodies = bodies
         self._clock = clock
         self._operations = declare_operations(settings)
         self._allowance = Allowance()
@@ -75,7 +76,7 @@ class KendraRankingApi:
         self.service = RootService("kendra-ranking", self._owns, self._handle)
 
     async def start(self) -> None:
-        """Make sure that the configured `auto_plan` is there."""
+        """Create the plan that `auto_plan` configures, unless it exists."""
         plan_id = self._settings.auto_plan
         if plan_id is not None:
             await self._database.write(
@@ -97,11 +98,11 @@ class KendraRankingApi:
             outcome = "ok"
             status, (body, fields) = 200, write_answer(wire, answer)
         except Exception as error:
-            known = error if isinstance(error, AwsError) else internal()
-            if known is not error:
+            aws_error = error if isinstance(error, AwsError) else internal()
+            if aws_error is not error:
                 _log.exception("%s failed", call.name)
-            outcome = known.name
-            status, body, fields = write_error(wire, known)
+            outcome = aws_error.name
+            status, body, fields = write_error(wire, aws_error)
         operation = call.operation.name if call.operation else "unknown"
         self._metrics.kendra_ranking_calls.labels(operation, wire, outcome).inc()
         self._metrics.kendra_ranking_seconds.labels(operation).observe(time.monotonic() - started)
@@ -109,22 +110,19 @@ class KendraRankingApi:
         return web.Response(status=status, body=body, headers=fields)
 
     async def _answer(self, request: web.Request, call: Call) -> Mapping[str, object]:
-        body = await read_body(request, self._settings.max_body_mb << 20)
+        body = await read_body(self._bodies, request, self._settings.max_body_mb << 20)
         signed = SignedRequest(
             request.method, request.raw_path, tuple(request.headers.items()), body
         )
-        if len(body) <= _ON_THE_LOOP:
-            members = self._read(call, signed)
-        else:
-            members = await asyncio.to_thread(self._read, call, signed)
+        members = await run_off_loop(signed.size, lambda: self._read(call, signed))
         if call.name == "Rescore":
             return await self._rescore(members)
         return await self._manage(call.name, members)
 
     def _read(self, call: Call, request: SignedRequest) -> dict[str, Any]:
-        """Parse, authenticate and check; pure computing, so it may run in any thread."""
+        """Parse, authenticate and check a request. It does no I/O, so it may run in any thread."""
         members = read_members(call, request.body)
-        assert call.operation is not None  # read_members has refused the others
+        assert call.operation is not None  # read_members raises for an unknown operation
         self._authenticate(call, request)
         return read_message(call.operation.input, members)
 
@@ -134,8 +132,8 @@ class KendraRankingApi:
             return
         authorization = request.field("authorization") or ""
         if settings.bearer_tokens and authorization.startswith("Bearer "):
-            given = authorization.removeprefix("Bearer ").encode("utf-8", "surrogateescape")
-            if not any(hmac.compare_digest(given, t.encode()) for t in settings.bearer_tokens):
+            token = authorization.removeprefix("Bearer ").encode("utf-8", "surrogateescape")
+            if not any(hmac.compare_digest(token, t.encode()) for t in settings.bearer_tokens):
                 raise AwsError("InvalidClientTokenId", "The bearer token is not valid.", 403, 403)
             return
         key = verify_signature(request, self._secrets, SIGNING_NAME, settings.region, self._clock())
@@ -149,14 +147,17 @@ class KendraRankingApi:
         if plan.status not in ("ACTIVE", "UPDATING"):
             raise conflict(f"The plan is {plan.status}; wait until it is ACTIVE.")
         documents = members["Documents"]
-        if len(documents) <= _DOCUMENTS_ON_THE_LOOP:
-            groups = read_groups(documents, self._settings)
-        else:
-            groups = await asyncio.to_thread(read_groups, documents, self._settings)
+        groups = await run_off_loop(
+            len(documents),
+            lambda: read_groups(documents, self._settings),
+            _DOCUMENTS_ON_THE_LOOP,
+        )
         if self._settings.throttling:
             wait = self._allowance.take(plan_id, plan.units, time.monotonic())
             if wait:
-                raise throttled(f"The plan's capacity units are used up for {wait:.1f} seconds.")
+                raise throttled(
+                    f"The plan's capacity units are used up; try again in {wait:.1f} seconds."
+                )
         return await rescore_groups(
             members["SearchQuery"],
             groups,
@@ -187,21 +188,6 @@ class KendraRankingApi:
                 return await database.read(partial(plans.list_plans, members=members, now=now))
             case _:
                 return await database.read(partial(plans.list_tags, members=members, now=now))
-
-
-def build_kendra_ranking(
-    settings: KendraRanking,
-    plan: Plan,
-    scoring: DocumentScoring,
-    folder: Path,
-    metrics: Metrics,
-) -> tuple[KendraRankingApi, Database]:
-    """Put the door before the store, which lies in `folder`.
-
-    Await the door's `start` once, and close the database at the end.
-    """
-    database = Database(folder / settings.store)
-    return KendraRankingApi(settings, plan, scoring, database, metrics), database
 
 
 def _wire(request: web.Request) -> Wire | None:

@@ -1,7 +1,7 @@
-"""Every operation of the service and the shape of what it takes, declared once for all wires.
+"""Every operation of the service and the shape of its input, declared once for all wires.
 
-Source: the service's Smithy model of 2022-10-19, and its documentation for tags and for the pairs
-of which a document may have one.
+Source: the service's Smithy model of 2022-10-19. The rules for tags, and for members of a document
+that exclude each other, are from the service's documentation.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sidecar.aws_shapes import NO_CONTROLS, Items, Number, Structure, Text, Whole
-from sidecar.config_kendra_ranking import KendraRanking
+from sidecar.aws.shapes import NO_CONTROLS, Items, Number, Structure, Text, Whole
+from sidecar.config.kendra_ranking import KendraRanking
 
 SERVICE = "AWSKendraRerankingFrontendService"
 SIGNING_NAME = "kendra-ranking"
@@ -33,9 +33,10 @@ _TOKENS = Items(Text(1, 2048), 1)
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """How an operation is called by path: `path` without slashes around, `{}` for `path_member`.
+    """How an operation is called on the REST wire.
 
-    `query` maps the names of query parameters to members.
+    `path` has no slash at its ends, and `{}` in place of the member `path_member`. `query` maps the
+    names of query parameters to members.
     """
 
     method: str
@@ -46,7 +47,7 @@ class Rest:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One operation: the shape of its input, and its REST form where it has one."""
+    """One operation: the shape of its input, and its REST form if it has one."""
 
     name: str
     input: Structure
@@ -54,7 +55,7 @@ class Operation:
 
 
 def declare_operations(settings: KendraRanking) -> dict[str, Operation]:
-    """All operations by name; `strict_quotas` decides how strict documents are read."""
+    """All operations by name. `strict_quotas` decides how strictly documents are checked."""
     plans = "rescore-execution-plans"
     tags_input = Structure(
         {"ResourceARN": _ARN, "Tags": _TAGS},
@@ -133,7 +134,8 @@ def declare_operations(settings: KendraRanking) -> dict[str, Operation]:
 
 
 def _document(strict: bool) -> Structure:
-    # Real bodies have line breaks: unless strict, the text is cleaned and not refused.
+    # The model forbids control characters, but real texts have line breaks. Unless strict, the
+    # door replaces them instead of refusing the text.
     pattern = NO_CONTROLS if strict else None
     return Structure(
         {
@@ -168,9 +170,9 @@ def _tags_are_unique(members: Mapping[str, object]) -> str | None:
 def find_by_path(
     operations: Mapping[str, Operation], method: str, path: str
 ) -> tuple[Operation, str] | None:
-    """The operation that has this method and path, and its path member; slashes do not count.
+    """The operation with this method and path, and its path member; None if there is none.
 
-    A base path may stand before the service's own.
+    Slashes at the ends and repeated slashes do not matter. A base path may stand before the path.
     """
     parts = [part for part in path.split("/") if part]
     for operation in operations.values():

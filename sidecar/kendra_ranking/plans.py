@@ -1,7 +1,8 @@
 """Rescore execution plans, their tags, client tokens and pages: what each operation does.
 
-Every function works on a connection of `database.py` and returns an answer's members. A plan needs
-no resources here, so it is ACTIVE at once, unless a transition is configured for client tests.
+Each operation's function takes a connection of `database.py` and returns the members of the answer.
+A plan needs no resources here, so it is ACTIVE at once, unless the configuration sets a transition
+time (`transition_ms`), which is for tests of clients.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sidecar.aws_errors import conflict, quota_exceeded
-from sidecar.aws_json import AwsError
-from sidecar.aws_shapes import validation_error
-from sidecar.config_kendra_ranking import KendraRanking
+from sidecar.aws.errors import conflict, quota_exceeded
+from sidecar.aws.json import AwsError
+from sidecar.aws.shapes import validation_error
+from sidecar.config.kendra_ranking import KendraRanking
 from sidecar.kendra_ranking.errors import no_plan, no_resource
 from sidecar.kendra_ranking.wires import Timestamp
 
 Members = Mapping[str, Any]
-Answer = dict[str, object]
+AnswerMembers = dict[str, object]
 
 DEFAULT_PAGE = 50
 MOST_TAGS = 200
@@ -37,7 +38,7 @@ _HERE = f"NOT ({_GONE})"
 
 @dataclass(frozen=True, slots=True)
 class StoredPlan:
-    """A plan as it is at one moment; times in epoch seconds, `units` beyond the base unit."""
+    """A plan at one moment. Times are in epoch seconds; `units` does not count the base unit."""
 
     id: str
     arn: str
@@ -49,8 +50,8 @@ class StoredPlan:
     status: str
 
     @property
-    def summary(self) -> Answer:
-        """All five members, always: scripts that cut the CLI's columns count on it."""
+    def summary(self) -> AnswerMembers:
+        """The plan in a list, always with all five members: scripts cut columns of the CLI."""
         return {
             "Name": self.name,
             "Id": self.id,
@@ -61,7 +62,7 @@ class StoredPlan:
 
 
 def find_plan(connection: sqlite3.Connection, plan_id: str, now: float) -> StoredPlan:
-    """Read one plan; raises ResourceNotFoundException."""
+    """Read one plan. Raises ResourceNotFoundException."""
     row = connection.execute(
         f"SELECT * FROM plans WHERE id = :id AND {_HERE}",  # noqa: S608, a constant
         {"id": plan_id, "now": now},
@@ -73,21 +74,21 @@ def find_plan(connection: sqlite3.Connection, plan_id: str, now: float) -> Store
 
 def create_plan(
     connection: sqlite3.Connection, members: Members, now: float, settings: KendraRanking
-) -> Answer:
-    """Create a plan, or return the one that the same client token created before."""
-    wanted = _parameters(members)
+) -> AnswerMembers:
+    """Create a plan, or return the plan that the same client token created before."""
+    parameters = _parameters(members)
     token = members.get("ClientToken")
     connection.execute("DELETE FROM client_tokens WHERE created_at < ?", (now - _TOKEN_SECONDS,))
     if token is not None:
-        known = connection.execute(
+        row = connection.execute(
             "SELECT parameters, id, arn FROM client_tokens WHERE token = ?", (token,)
         ).fetchone()
-        if known is not None:
-            if known[0] != wanted:
+        if row is not None:
+            if row[0] != parameters:
                 raise conflict(
                     "The client token was used before, with other parameters. Use a new one."
                 )
-            return {"Id": known[1], "Arn": known[2]}
+            return {"Id": row[1], "Arn": row[2]}
 
     units = _units(members, 0)
     _check_units(units, settings)
@@ -95,7 +96,7 @@ def create_plan(
     (count,) = connection.execute("SELECT count(*) FROM plans").fetchone()
     if count >= settings.max_plans:
         raise quota_exceeded(
-            f"There are {count} rescore execution plans, of {settings.max_plans} allowed. Delete "
+            f"There are {count} rescore execution plans; {settings.max_plans} are allowed. Delete "
             "one, or raise max_plans."
         )
     plan_id = str(uuid.uuid4())
@@ -105,7 +106,8 @@ def create_plan(
     _put_tags(connection, plan_id, members.get("Tags", ()))
     if token is not None:
         connection.execute(
-            "INSERT INTO client_tokens VALUES (?, ?, ?, ?, ?)", (token, wanted, plan_id, arn, now)
+            "INSERT INTO client_tokens VALUES (?, ?, ?, ?, ?)",
+            (token, parameters, plan_id, arn, now),
         )
     return {"Id": plan_id, "Arn": arn}
 
@@ -119,7 +121,7 @@ def insert_plan(
     now: float,
     settings: KendraRanking,
 ) -> str:
-    """Write a plan of this id unless there is one; returns its ARN."""
+    """Write a plan with this id unless there is one. Returns its ARN."""
     arn = (
         f"arn:aws:kendra-ranking:{settings.region or 'us-east-1'}:{settings.account}:"
         f"rescore-execution-plan/{plan_id}"
@@ -131,7 +133,7 @@ def insert_plan(
     return arn
 
 
-def describe_plan(connection: sqlite3.Connection, members: Members, now: float) -> Answer:
+def describe_plan(connection: sqlite3.Connection, members: Members, now: float) -> AnswerMembers:
     """Everything about one plan."""
     plan = find_plan(connection, members["Id"], now)
     return {
@@ -142,8 +144,8 @@ def describe_plan(connection: sqlite3.Connection, members: Members, now: float) 
     }
 
 
-def list_plans(connection: sqlite3.Connection, members: Members, now: float) -> Answer:
-    """One page of plans, oldest first, and the token of the next if there is one."""
+def list_plans(connection: sqlite3.Connection, members: Members, now: float) -> AnswerMembers:
+    """One page of plans, oldest first, and the token of the next page if there is one."""
     (key,) = connection.execute("SELECT key FROM page_key").fetchone()
     size = members.get("MaxResults", DEFAULT_PAGE)
     token = members.get("NextToken")
@@ -154,7 +156,7 @@ def list_plans(connection: sqlite3.Connection, members: Members, now: float) -> 
         {"created_at": created_at, "id": plan_id, "now": now, "limit": size + 1},
     ).fetchall()
     plans = [_read_row(row, now) for row in rows]
-    answer: Answer = {"SummaryItems": [plan.summary for plan in plans[:size]]}
+    answer: AnswerMembers = {"SummaryItems": [plan.summary for plan in plans[:size]]}
     if len(plans) > size:
         last = plans[size - 1]
         answer["NextToken"] = _write_page_token(key, last.created_at, last.id)
@@ -163,8 +165,8 @@ def list_plans(connection: sqlite3.Connection, members: Members, now: float) -> 
 
 def update_plan(
     connection: sqlite3.Connection, members: Members, now: float, settings: KendraRanking
-) -> Answer:
-    """Change what is given; what is not stays."""
+) -> AnswerMembers:
+    """Change the members that are given, and leave the others."""
     plan = find_plan(connection, members["Id"], now)
     if plan.status != "ACTIVE":
         raise conflict(f"The plan is {plan.status}; wait until it is ACTIVE.")
@@ -187,8 +189,8 @@ def update_plan(
 
 def delete_plan(
     connection: sqlite3.Connection, members: Members, now: float, settings: KendraRanking
-) -> Answer:
-    """Delete a plan and its tags; a plan that is being deleted is not there any more."""
+) -> AnswerMembers:
+    """Delete a plan and its tags. A plan that is being deleted counts as deleted."""
     plan = find_plan(connection, members["Id"], now)
     if plan.status == "DELETING":
         raise no_plan(plan.id)
@@ -202,8 +204,8 @@ def delete_plan(
     return {}
 
 
-def tag_resource(connection: sqlite3.Connection, members: Members, now: float) -> Answer:
-    """Add tags to a plan; a key that is there gets the new value."""
+def tag_resource(connection: sqlite3.Connection, members: Members, now: float) -> AnswerMembers:
+    """Add tags to a plan. A key that the plan has already gets the new value."""
     plan_id = _find_by_arn(connection, members["ResourceARN"], now)
     _put_tags(connection, plan_id, members["Tags"])
     (count,) = connection.execute(
@@ -212,13 +214,13 @@ def tag_resource(connection: sqlite3.Connection, members: Members, now: float) -
     if count > MOST_TAGS:
         raise validation_error(
             f"Value at 'tags' failed to satisfy constraint: the resource would have {count} tags, "
-            f"of {MOST_TAGS} allowed"
+            f"and {MOST_TAGS} are allowed"
         )
     return {}
 
 
-def untag_resource(connection: sqlite3.Connection, members: Members, now: float) -> Answer:
-    """Remove tags by key; keys that are not there do not matter."""
+def untag_resource(connection: sqlite3.Connection, members: Members, now: float) -> AnswerMembers:
+    """Remove tags by key. Keys that the plan does not have are ignored."""
     plan_id = _find_by_arn(connection, members["ResourceARN"], now)
     connection.executemany(
         "DELETE FROM tags WHERE plan_id = ? AND folded = ?",
@@ -227,8 +229,8 @@ def untag_resource(connection: sqlite3.Connection, members: Members, now: float)
     return {}
 
 
-def list_tags(connection: sqlite3.Connection, members: Members, now: float) -> Answer:
-    """The tags of a plan, by key."""
+def list_tags(connection: sqlite3.Connection, members: Members, now: float) -> AnswerMembers:
+    """The tags of a plan, sorted by key."""
     plan_id = _find_by_arn(connection, members["ResourceARN"], now)
     rows = connection.execute(
         "SELECT key, value FROM tags WHERE plan_id = ? ORDER BY key", (plan_id,)
@@ -243,7 +245,7 @@ def _read_row(row: tuple[Any, ...], now: float) -> StoredPlan:
 
 
 def _settled_at(now: float, settings: KendraRanking) -> float:
-    # Not now: a clock that is set back a little must not bring a transition about.
+    # 0 and not `now`: a clock that is set back a little must not cause a transition.
     return now + settings.transition_ms / 1000 if settings.transition_ms else 0.0
 
 
@@ -255,15 +257,16 @@ def _units(members: Members, otherwise: int) -> int:
 def _check_units(units: int, settings: KendraRanking) -> None:
     if units > settings.max_capacity_units:
         raise quota_exceeded(
-            f"A plan may have {settings.max_capacity_units} capacity units beyond its base unit."
+            f"A plan may have at most {settings.max_capacity_units} capacity units beyond its base "
+            "unit."
         )
 
 
 def _parameters(members: Members) -> str:
-    """What two requests with one client token must have in common."""
+    """A hash of the parameters, which two requests with the same client token must share."""
     tags = sorted((tag["Key"], tag["Value"]) for tag in members.get("Tags", ()))
-    wanted = [members["Name"], members.get("Description", ""), _units(members, 0), tags]
-    return hashlib.sha256(json.dumps(wanted).encode()).hexdigest()
+    parameters = [members["Name"], members.get("Description", ""), _units(members, 0), tags]
+    return hashlib.sha256(json.dumps(parameters).encode()).hexdigest()
 
 
 def _put_tags(
@@ -277,7 +280,7 @@ def _put_tags(
 
 def _find_by_arn(connection: sqlite3.Connection, arn: str, now: float) -> str:
     row = None
-    if arn.isascii():  # SQLite refuses a lone surrogate
+    if arn.isascii():  # SQLite raises for a lone surrogate, and no ARN has one
         row = connection.execute(
             f"SELECT id FROM plans WHERE arn = :arn AND {_HERE}",  # noqa: S608
             {"arn": arn, "now": now},

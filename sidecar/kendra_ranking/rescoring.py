@@ -1,14 +1,14 @@
-"""Rescore: the documents of a request, grouped, scored by the core, and one item for each group.
+"""The Rescore operation: documents are grouped and scored by the core; each group gives one item.
 
-Tokenised texts are read as they are: whoever tokenised them has chosen the passages, as
-OpenSearch's plugin does by the same rules as a plan's `method: kendra`. So the plugin's documents
-are, to the character, what the model reads when the proxy rescores the same search. Plain texts
-are cut by the plan, as the proxy cuts a hit's.
+The model reads tokenised texts unchanged, as the client that tokenised them has chosen the
+passages. OpenSearch's plugin does so by the same rules as a plan's `method: kendra`. The model
+therefore reads exactly the same text for the plugin's documents as when the proxy rescores the same
+search. Plain titles and bodies are read as they stand, in whole sentences, as `/v1/rerank` reads
+its documents. The plugin's rules would drop their numbers, negations and short words.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
 import time
@@ -17,15 +17,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipelines.documents import Document
 from pipelines.errors import DeadlinePassed, NoText, Overloaded, RescoreError
-from pipelines.hits import Hit
-from pipelines.plan import DocumentFields, Passages, Plan
-from pipelines.rescore import prepare
-from sidecar.aws_errors import internal, throttled
-from sidecar.aws_json import AwsError
-from sidecar.aws_shapes import has_controls, validation_error
-from sidecar.config_kendra_ranking import KendraRanking
+from pipelines.kendra_passages import KendraPassages
+from pipelines.plan import Plan
+from pipelines.rescore import choose_document_passages
+from pipelines.sentence_passages import TITLE_WORDS, SentencePassages
+from sidecar.aws.errors import internal, throttled
+from sidecar.aws.json import AwsError
+from sidecar.aws.requests import run_off_loop
+from sidecar.aws.shapes import has_controls, validation_error
+from sidecar.config.kendra_ranking import KendraRanking
 from sidecar.document_scoring import DocumentScoring, GivenDocument, NotReady
+from sidecar.scoring_line import LineFull
 
 TITLE_TOKENS = 100
 BODY_TOKENS = 200
@@ -33,21 +37,21 @@ STRICT_GROUPS = 25
 STRICT_DOCUMENTS = 3
 
 WITHOUT_TEXT = 1e-7
-"""The score of a group that has nothing to read: below every other."""
+"""The score of a group without text: lower than every other score."""
 
 _LEAST, _MOST = 2e-7, 0.9999999
-_ON_THE_LOOP = 4096
-# What is given to the core as one passage stays one.
-_AS_GIVEN = Passages(method="sentences", tokens=4000, overlap=0, per_document=100)
+# Each text is one passage already; this keeps the core from cutting it.
+_AS_GIVEN = SentencePassages(words=4000, overlap=0, per_group=100)
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class GroupToScore:
-    """The documents of one group. `key` is the group id, or the id of a document without one.
+    """The documents of one group. `key` is the group id, or else the id of the document.
 
-    `whole` are texts that are read as they are, `plain` pairs of title and body to be cut.
+    `whole` holds texts that the model reads unchanged; `plain` holds pairs of title and body, which
+    are cut into passages.
     """
 
     key: str
@@ -63,12 +67,10 @@ async def rescore_groups(
     scoring: DocumentScoring,
     deadline_s: float,
 ) -> dict[str, object]:
-    """Score the groups and write the answer of a Rescore; raises AwsError."""
+    """Score the groups and write the answer to a Rescore. Raises AwsError."""
     started = time.monotonic()
-    if sum(_size(group) for group in groups) <= _ON_THE_LOOP:
-        texts = cut_texts(plan, query_text, groups)
-    else:
-        texts = await asyncio.to_thread(cut_texts, plan, query_text, groups)
+    size = sum(_size(group) for group in groups)
+    texts = await run_off_loop(size, lambda: cut_texts(plan, query_text, groups))
     seconds_left = deadline_s - (time.monotonic() - started)
     scores = await _score(plan, query_text, texts, scoring, seconds_left)
     rescore_id = str(uuid.uuid4())
@@ -84,10 +86,10 @@ async def rescore_groups(
 def read_groups(
     documents: Sequence[Mapping[str, Any]], settings: KendraRanking
 ) -> list[GroupToScore]:
-    """Gather documents into groups, in order of first appearance; raises AwsError over quota.
+    """Collect documents into groups, in the order of their first documents.
 
-    A document without a group id is in the group that its own id names, as an answer's item has
-    one field for both.
+    A document without a group id belongs to the group that its own id names, because an item of the
+    answer has one field for both. Raises AwsError if a quota is exceeded.
     """
     groups: dict[str, GroupToScore] = {}
     sizes: dict[str, int] = {}
@@ -109,28 +111,29 @@ def read_groups(
 
 
 def cut_texts(plan: Plan, query_text: str, groups: Sequence[GroupToScore]) -> list[list[str]]:
-    """The texts of each group that the models read; none for a group without any."""
+    """The texts of each group that the models read; the list of a group without text is empty.
+
+    Plain texts are cut by the plan's passages. If these are the plugin's, `sentences` takes their
+    place: the plugin's rules are for what the plugin itself sends as tokens.
+    """
+    if isinstance(plan.passages, KendraPassages):
+        sentences = SentencePassages(per_group=plan.passages.per_group)
+        plan = plan.model_copy(update={"passages": sentences})
     texts = [list(group.whole) for group in groups]
-    hits = [
-        Hit(position, 0.0, {"title": title, "body": body, "group": str(number)})
+    documents = [
+        Document(position, title, body, 0.0, str(number))
         for position, (number, title, body) in enumerate(
             (number, title, body)
             for number, group in enumerate(groups)
             for title, body in group.plain
         )
     ]
-    if hits:
-        cut = plan.model_copy(
-            update={
-                "document": DocumentFields(title=("title",), body=("body",)),
-                "group_by": "group",
-            }
-        )
+    if documents:
         try:
-            prepared = prepare(cut, query_text, hits)
+            chosen = choose_document_passages(plan, query_text, documents)
         except NoText:
             return texts
-        for group, passages in zip(prepared.groups, prepared.passages, strict=True):
+        for group, passages in zip(chosen.groups, chosen.passages, strict=True):
             texts[int(group.key)] += [passage.text for passage in passages]
     return texts
 
@@ -138,7 +141,7 @@ def cut_texts(plan: Plan, query_text: str, groups: Sequence[GroupToScore]) -> li
 def write_items(
     groups: Sequence[GroupToScore], scores: Sequence[float | None]
 ) -> list[dict[str, object]]:
-    """One item a group: best score first, then best original score, then first appearance."""
+    """One item for each group, sorted by score, then original score, then order of appearance."""
 
     def best_first(index: int) -> tuple[float, float]:
         score = scores[index]
@@ -151,14 +154,14 @@ def write_items(
 
 
 def write_score(score: float | None) -> float:
-    """A model's score within (0, 1): 1 / (1 + e^-score) to 7 significant digits.
+    """A model's score as a number between 0 and 1: 1 / (1 + e^-score) to 7 significant digits.
 
-    It never falls where the score rises, whatever the model's own scale. The ends are cut where
-    a 32-bit number would become 0 or 1.
+    A higher score never gives a lower number, whatever the scale of the model. The result stays
+    within 2e-7 and 0.9999999, as a 32-bit number would otherwise round to 0 or 1.
     """
     if score is None:
         return WITHOUT_TEXT
-    # Of the two ways to write it, the one whose power cannot overflow.
+    # There are two ways to write the formula; this one cannot overflow.
     power = math.exp(-abs(score))
     value = 1 / (1 + power) if score >= 0 else power / (1 + power)
     return float(f"{min(max(value, _LEAST), _MOST):.7g}")
@@ -171,39 +174,44 @@ async def _score(
     scoring: DocumentScoring,
     seconds: float,
 ) -> list[float | None]:
-    """One score a group, None for those without text; raises AwsError."""
+    """One score for each group, None for a group without text. Raises AwsError."""
     scores: list[float | None] = [None] * len(texts)
-    given = [
+    documents = [
         (index, GivenDocument(text, group=str(index)))
         for index, group in enumerate(texts)
         for text in group
     ]
-    if not given:
+    if not documents:
         return scores
     as_given = plan.model_copy(update={"passages": _AS_GIVEN})
     try:
-        # All or an error: an answer has no word for "not read in time", and the caller still has
-        # the order it came with.
+        # Either all documents are read, or the answer is an error: an item has no way to say "not
+        # read in time", and with an error the client keeps its own order.
         answer = await scoring.score(
-            as_given, query_text, [text for _, text in given], seconds, whole=True
+            as_given, query_text, [text for _, text in documents], seconds, whole=True
         )
     except NoText:
         return scores
     except RescoreError as error:
         raise _explain(error) from error
-    for (index, _), score in zip(given, answer, strict=True):
+    for (index, _), score in zip(documents, answer, strict=True):
         scores[index] = score
     return scores
 
 
 def _explain(error: RescoreError) -> AwsError:
     match error:
+        case LineFull():
+            return throttled(
+                "Too many requests are waiting for the model; try again in "
+                f"{error.retry_after_s} seconds."
+            )
         case Overloaded():
-            return throttled("Too many requests wait for the model; try again later.")
+            return throttled("Too many requests are waiting for the model; try again later.")
         case DeadlinePassed():
             return throttled("The documents were not read in time; try again.")
         case NotReady():
-            return throttled("The models are still being loaded; try again in seconds.")
+            return throttled("The models are still loading; try again in a few seconds.")
         case _:
             _log.error("rescoring failed: %s (%s)", error, error.reason)
             return internal()
@@ -214,13 +222,18 @@ def _add_text(group: GroupToScore, document: Mapping[str, Any]) -> None:
     body_tokens = document.get("TokenizedBody", ())[:BODY_TOKENS]
     title = _clean(document["Title"]) if "Title" in document else " ".join(title_tokens)
     if "Body" in document:
-        group.plain.append((title, _clean(document["Body"])))
+        body = _clean(document["Body"])
+        # Before each passage stand the first words of a title. A longer title is read in full, as
+        # the beginning of the body.
+        long_title = len(title.split()) > TITLE_WORDS
+        group.plain.append(("", f"{title}\n{body}") if long_title else (title, body))
     elif body_tokens:
         group.whole.append(" ".join([title, *body_tokens] if title else body_tokens))
     elif title_tokens:
         group.whole.append(title)
     elif title:
-        # Alone it is the body: some ways to cut give nothing for a document without one.
+        # The title stands in for the body, as some passage methods give no passage for a document
+        # without a body.
         group.plain.append(("", title))
 
 
@@ -231,7 +244,7 @@ def _clean(text: str) -> str:
 
 
 def _size(group: GroupToScore) -> int:
-    """Characters that are still to be cut; whole texts are only handed on."""
+    """The number of characters that must be cut into passages."""
     return sum(len(title) + len(body) for title, body in group.plain)
 
 
@@ -247,5 +260,5 @@ def _check_tokens(document: Mapping[str, Any], number: int) -> None:
 
 def _over_quota(what: str, most: int) -> AwsError:
     return validation_error(
-        f"Value at 'documents' failed to satisfy constraint: there may be {most} {what}"
+        f"Value at 'documents' failed to satisfy constraint: there may be at most {most} {what}"
     )

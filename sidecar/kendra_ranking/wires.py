@@ -1,9 +1,10 @@
-"""The three wires of the service: which operation a request calls, and how its members are spelt.
+"""The three wires of the service: which operation a request calls, and its members as bytes.
 
-- `json`, awsJson 1.0: `POST /`, the operation in `X-Amz-Target`. boto3, the AWS CLI.
-- `cbor`, rpc-v2-cbor: the operation at the end of the path. The Go SDK of 2026.
-- `rest`: method and path, JSON bodies. OpenSearch's plugin, which sends a form's content type, a
-  slash at the end and sometimes two at the start; so neither is looked at.
+- `json`, awsJson 1.0: `POST /`, with the operation in `X-Amz-Target`. For boto3 and the AWS CLI.
+- `cbor`, rpc-v2-cbor: the operation is the end of the path. For the Go SDK of 2026.
+- `rest`: method and path, with a JSON body. For OpenSearch's plugin, which sends the content
+  type of a form, a slash at the end of the path and sometimes two at its start. The door therefore
+  ignores the content type and these slashes.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from urllib.parse import parse_qsl, unquote
 
 import cbor2
 
-from sidecar.aws_json import (
+from sidecar.aws.json import (
     AwsError,
     read_json_object,
     read_target,
@@ -24,6 +25,7 @@ from sidecar.aws_json import (
     unparseable,
     write_json,
 )
+from sidecar.kendra_ranking.cbor_bodies import BadCbor, parse_cbor
 from sidecar.kendra_ranking.operations import SERVICE, Operation, find_by_path
 
 Wire = Literal["json", "cbor", "rest"]
@@ -35,17 +37,22 @@ _CONTENT_TYPES = {
     "cbor": "application/cbor",
     "rest": "application/json",
 }
-# What cbor2 makes of these tags may cost any amount of time, as big fractions do.
-_TAGS = (*range(6), 25, 28, 29, 30, 35, 36, 37, 100, 256, 258, 260, 261, 1004, 43000, 55799)
+# Enough for a thousand groups of three tokenised documents: about 8 MiB, the default limit of a
+# body.
+_MOST_VALUES = 1_000_000
 
 
 class Timestamp(float):
-    """Epoch seconds in an answer; each wire has its own form for them."""
+    """Epoch seconds in an answer. Each wire encodes them in its own form."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a request's head says: the wire, the operation's name, the members in the target."""
+    """What the head of a request says.
+
+    `operation` is None if the service has no operation called `name`. `members` are those in the
+    path and query.
+    """
 
     wire: Wire
     name: str
@@ -54,7 +61,7 @@ class Call:
 
 
 def find_wire(path: str, target: str | None) -> Wire | None:
-    """The wire of a request by its path and `X-Amz-Target`; None if it is another service's."""
+    """The wire of a request, by its path and `X-Amz-Target`; None for another service's."""
     if target is not None:
         return "json" if read_target(target, SERVICE) is not None else None
     if _CBOR_PATH.search(path):
@@ -69,21 +76,21 @@ def read_call(
     target: str,
     amz_target: str | None,
 ) -> Call:
-    """Read the head of a request of this wire; `target` is its path and query, undecoded."""
+    """Read the head of a request on this wire. `target` is its path and query, undecoded."""
     path, _, query = target.partition("?")
     if wire == "rest":
-        found = find_by_path(operations, method, path)
-        if found is None:
+        match_by_path = find_by_path(operations, method, path)
+        if match_by_path is None:
             return Call(wire, f"{method} {path}", None, {})
-        operation, path_value = found
+        operation, path_value = match_by_path
         rest = operation.rest
         members: dict[str, object] = {}
         if rest and rest.query:
-            given = dict(parse_qsl(query, keep_blank_values=True))
+            parameters = dict(parse_qsl(query, keep_blank_values=True))
             members = {
-                member: _number_or_text(given[name]) if member == "MaxResults" else given[name]
+                member: _number_or_text(value) if member == "MaxResults" else value
                 for name, member in rest.query.items()
-                if name in given
+                if (value := parameters.get(name)) is not None
             }
         if rest and rest.path_member:
             members[rest.path_member] = unquote(path_value)
@@ -97,34 +104,37 @@ def read_call(
 
 
 def read_members(call: Call, body: bytes) -> dict[str, object]:
-    """The members of a request, not yet checked; raises AwsError if there is nothing to check."""
+    """The members of a request, not yet checked.
+
+    Raises AwsError if the body cannot be parsed or there is no such operation.
+    """
     if call.wire == "cbor":
         members = _read_cbor_object(body)
     else:
-        members = read_json_object(body)
+        members = read_json_object(body, _MOST_VALUES)
     if call.operation is None:
         raise unknown_operation(call.name, 400 if call.wire == "json" else 404)
     return {**members, **call.members}
 
 
 def write_answer(wire: Wire, members: Mapping[str, object]) -> tuple[bytes, dict[str, str]]:
-    """The body of an answer, and the header fields that go with it."""
+    """The body of an answer, and the header fields that belong to it."""
     fields = {"Content-Type": _CONTENT_TYPES[wire]}
     if wire == "cbor":
         fields["smithy-protocol"] = "rpc-v2-cbor"
-        return cbor2.dumps(_tagged(members)), fields
+        return cbor2.dumps(_tag_timestamps(members)), fields
     return write_json(members), fields
 
 
 def write_error(wire: Wire, error: AwsError) -> tuple[int, bytes, dict[str, str]]:
-    """Status, body and header fields of an error."""
+    """The status, body and header fields of an error."""
     body, fields = write_answer(wire, error.members)
     fields["x-amzn-ErrorType"] = error.name
     if wire == "json":
         return error.json_status, body, fields
     if wire == "rest" and error.name == "ThrottlingException":
-        # The plugin repeats a 429 three times, on a thread that searches wait for. Any other
-        # 4xx gives its user the original order at once.
+        # The plugin repeats a request three times after a 429, on a thread that searches wait
+        # for. After any other 4xx it returns the original order at once.
         return 400, body, fields
     return error.status, body, fields
 
@@ -133,26 +143,22 @@ def _read_cbor_object(body: bytes) -> dict[str, object]:
     if not body:
         return {}
     try:
-        value = cbor2.loads(body, semantic_decoders=dict.fromkeys(_TAGS, _leave_untagged))
-    except (cbor2.CBORError, ValueError, TypeError, OverflowError, RecursionError, MemoryError):
-        raise unparseable("The request body is not valid CBOR.") from None
+        value = parse_cbor(body, _MOST_VALUES)
+    except BadCbor as error:
+        raise unparseable(f"The request body cannot be read: {error}.") from None
     if not isinstance(value, dict):
         raise unparseable("The request body must be a CBOR map.")
     return {name: member for name, member in value.items() if isinstance(name, str)}
 
 
-def _leave_untagged(value: object, _immutable: bool) -> object:
-    return value
-
-
-def _tagged(value: object) -> object:
+def _tag_timestamps(value: object) -> object:
     match value:
         case Timestamp():
             return cbor2.CBORTag(1, float(value))
         case Mapping():
-            return {name: _tagged(member) for name, member in value.items()}
+            return {name: _tag_timestamps(member) for name, member in value.items()}
         case list():
-            return [_tagged(item) for item in value]
+            return [_tag_timestamps(item) for item in value]
         case _:
             return value
 

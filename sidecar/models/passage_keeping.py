@@ -1,8 +1,9 @@
-"""A store and its files: loaded at the start, saved as it grows, and open to what others add.
+"""Keeps a passage store and its files in step.
 
-What was read since the last time is written as a segment, every few seconds, so that a process
-which is killed loses no more than those. Segments that another process writes, as `sidecar warm`
-does, are taken in while this one runs. All of it happens in a thread of its own.
+The files are mapped at start, or loaded where that is not safe; segments are loaded, and merged
+into these files at the next start. Every few seconds, new vectors are written as a segment, so a
+process that is killed loses only the vectors of those seconds. Segments of other processes, such as
+`sidecar warm`, are loaded while this process runs. A thread of its own does this work.
 """
 
 from __future__ import annotations
@@ -18,68 +19,82 @@ from sidecar.models.passage_files import (
     list_segments,
     load_passages,
     load_segments,
+    map_passages,
     remove_segments,
     save_passages,
 )
 from sidecar.models.passage_store import PassageStore
 
 TICK_SECONDS = 5.0
-"""How often the files are looked after."""
+"""Interval of `tick`."""
 
 MOST_SEGMENTS = 64
-"""Segments that may be there before they are put into one."""
+"""Number of segments above which they are merged into one."""
 
 _log = logging.getLogger(__name__)
 
 
 class PassageKeeper:
-    """Keeps one store's vectors in a folder that other processes may use too.
+    """Keeps one store's vectors in a folder that other processes may also use.
 
-    Of several processes that serve from one folder, one is its owner, for as long as it lives: it
-    alone puts segments together. `owner=False` never does.
+    If several use one folder, the first is its owner until it ends, then the next. Only the owner
+    merges segments. With `owner=False`, this process never becomes the owner.
     """
 
     def __init__(
         self, store: PassageStore, identity: str, folder: Path, *, owner: bool = True
     ) -> None:
-        """Load what is there. The store must have been made with `tell_fresh`."""
+        """Load the files. The store must be made with `track_new`."""
         self._store = store
         self._identity = identity
         self._folder = folder
+        self._may_own = owner
         folder.mkdir(parents=True, exist_ok=True)
         self._lock_file = self._lock() if owner else None
-        load_passages(store, identity, folder)
+        mapped = map_passages(store, identity, folder)
+        if mapped is not None:
+            store.use_files(mapped)
+        else:
+            load_passages(store, identity, folder)
         self._known = set(load_segments(store, identity, folder))
-        if self._known:
-            self._put_together()
+        if self._known and self._compact():
+            mapped = map_passages(store, identity, folder)
+            if mapped is not None:
+                store.move_to_files(mapped)
         self._flushing = threading.Lock()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="passages", daemon=True)
         self._thread.start()
 
     def flush(self) -> None:
-        """Write what is not yet written. Blocks for as long as the disk takes."""
+        """Write all new vectors. Blocks until they are on disk."""
         with self._flushing:
-            fresh = self._store.take_fresh()
-            if len(fresh.digests):
-                name = add_segment(fresh, self._identity, self._folder)
+            snapshot = self._store.take_new()
+            if len(snapshot.digests):
+                name = add_segment(snapshot, self._identity, self._folder)
                 if name is not None:
                     self._known.add(name)
 
     def close(self) -> None:
-        """Write everything, and give the folder free; once more does nothing."""
+        """Write everything and release the folder; a second call does nothing."""
         self._closing.set()
         self._thread.join()
         self.flush()
         if self._lock_file is not None:
-            self._put_together()
-            # By then the number may be another file's.
+            if self._store.count_unmapped():
+                self._compact()
+            # A second close must not close another file with the same descriptor number.
             lock_file, self._lock_file = self._lock_file, None
             os.close(lock_file)
 
     def tick(self) -> None:
-        """Write what is new here, take in what is new there."""
+        """Write this store's new vectors, and load new segments of other processes.
+
+        Become the owner if the former one has ended.
+        """
         self.flush()
+        if self._lock_file is None and self._may_own:
+            self._lock_file = self._try_lock()
         added = load_segments(self._store, self._identity, self._folder, self._known)
         self._known.update(added)
         self._known.intersection_update(list_segments(self._folder))
@@ -91,16 +106,18 @@ class PassageKeeper:
             try:
                 self.tick()
             except Exception:
-                _log.exception("looking after %s failed; it is tried again", self._folder)
+                _log.exception("cannot update %s; the next try is in a few seconds", self._folder)
 
-    def _put_together(self) -> None:
-        """All that the store holds becomes the one pair of files; nobody searches meanwhile."""
-        if self._lock_file is not None and save_passages(self._store, self._identity, self._folder):
-            remove_segments(self._folder, self._known)
-            self._known.clear()
+    def _compact(self) -> bool:
+        """Write all vectors as one pair of files and delete the segments; call it when idle."""
+        if self._lock_file is None or not save_passages(self._store, self._identity, self._folder):
+            return False
+        remove_segments(self._folder, self._known)
+        self._known.clear()
+        return True
 
     def _merge(self) -> None:
-        """The segments become one, without a look at the store, which is in use."""
+        """Merge the segments into one, without the store, because searches use it."""
         merged = PassageStore(self._store.dimensions, self._store.max_bytes)
         names = load_segments(merged, self._identity, self._folder)
         name = add_segment(merged.snapshot(), self._identity, self._folder)
@@ -109,12 +126,17 @@ class PassageKeeper:
             self._known = {name} | (self._known - set(names))
 
     def _lock(self) -> int | None:
-        """The open lock file, or None when another process owns the folder."""
+        """The open lock file; None if another process owns the folder."""
+        descriptor = self._try_lock()
+        if descriptor is None:
+            _log.info("%s has another owner; vectors are only added to it", self._folder)
+        return descriptor
+
+    def _try_lock(self) -> int | None:
         descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
-            _log.info("another process looks after %s; this one only adds to it", self._folder)
             return None
         return descriptor

@@ -1,12 +1,19 @@
-"""Prepared models on disk: a folder each, under a key of all that decides its content.
+"""Prepared models on disk, a folder for each; its name is a digest of all that affects it.
 
-      prepared/KEY/manifest.json     what it is, and how near the original it ranks
+      prepared/KEY/manifest.json     what the folder contains
+                   original.npy      the original's scores of the bundled passages
+                   verdict-*.json    a file for each kind of processor: how the model is computed
+                                     there, and how closely it ranks
                    tokenizer.json
-                   graph.xml, graph.bin, words.npy     for OpenVINO, or
-                   graph.onnx                          for ONNX Runtime
+                   graph-FORM.xml, graph-FORM.bin, words.npy     for OpenVINO, or
+                   graph.onnx                                    for ONNX Runtime
+                   readings.npz      a bi-encoder's vector of each word piece, for its student
 
-A folder takes its place in one step, whole, so that two processes may prepare the same model at
-once and one that dies leaves nothing that another would take for a model.
+FORM is how weights are stored: `int8`, `bf16` (any floats of two bytes) or `f32`. With `precision:
+auto` there are two, `int8` and `f32`, because which is faster depends on the processor.
+
+A folder is renamed into place in one step, when it is whole. So two processes may prepare the same
+model at the same time, and a process that dies leaves no half of a model under a valid name.
 """
 
 from __future__ import annotations
@@ -22,37 +29,41 @@ from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
 
-from sidecar.config import Model
+from sidecar.config.main_file import Model
+from sidecar.models.known_models import find_reading
 from sidecar.models.sources import content_digest
 
-# To be raised with anything that prepares a model differently.
-_FORMAT = 1
+# Raise it with each change that prepares a model differently, such as other bundled passages.
+_FORMAT = 4
 _MANIFEST = "manifest.json"
 _ABANDONED_SECONDS = 86_400
 
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """How a prepared model ranks the bundled passages, against the original."""
+    """How closely a prepared model ranks the bundled passages like the original."""
 
     queries: int
     passages: int
-    """For each query."""
+    """Passages for each query."""
 
     spearman_mean: float
     spearman_min: float
     top_10: float
-    """Share of the original's ten best passages that are among the ten best."""
+    """Share of the original's ten best passages that are among the prepared model's ten best."""
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a prepared folder holds and how it is read."""
+    """What a prepared folder contains and how to use it."""
 
     kind: str
     backend: str
     precision: str
-    """`int8`, `bf16` or `f32`: what came out of it, never `auto`."""
+    """The configured one: `auto`, `int8`, `bf16` or `f32`."""
+
+    forms: tuple[str, ...]
+    """How weights are stored, a graph for each: `int8`, `bf16`, `f32`."""
 
     max_tokens: int
     dimensions: int
@@ -60,15 +71,14 @@ class Manifest:
 
     pad_id: int
     reads_types: bool
-    """Whether the graphs read token types, which tell query text from passage."""
+    """Whether the graph reads token types, which distinguish query text and passage."""
 
     query_prompt: str
     passage_prompt: str
-    parity: Parity
 
 
 def default_cache() -> Path:
-    """Where prepared models are kept when the configuration names no folder."""
+    """The folder of prepared models if the configuration names none."""
     root = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(root) if os.path.isabs(root) else Path.home() / ".cache") / "rescore-sidecar"
 
@@ -82,12 +92,13 @@ def prepared_key(model: Model, folder: Path) -> str:
         "backend": model.backend,
         "precision": model.precision,
         "max_tokens": model.max_tokens,
+        "reading": asdict(find_reading(model, folder)),
     }
     return blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def find_prepared(key: str, cache: Path | None) -> Path | None:
-    """The whole prepared folder of a key, in `cache` or else in the default one."""
+    """The prepared folder of a key, in `cache` or in the default cache; None if there is none."""
     for root in (cache, default_cache()):
         if root is not None and (folder := root / "prepared" / key).is_dir():
             return folder
@@ -95,35 +106,35 @@ def find_prepared(key: str, cache: Path | None) -> Path | None:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """What a prepared folder says of itself; raises OSError or ValueError when it is damaged."""
+    """Read a prepared folder's manifest; raises OSError or ValueError if it is damaged."""
     try:
         values = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
-        return Manifest(**{**values, "parity": Parity(**values["parity"])})
+        return Manifest(**{**values, "forms": tuple(values["forms"])})
     except (KeyError, TypeError, ValueError):
         raise ValueError(f"{folder} is damaged; delete it and prepare the model again") from None
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write it down, as the last file of the folder."""
+    """Write the manifest, as the last file of the folder."""
     text = json.dumps(asdict(manifest), indent=1) + "\n"
     (folder / _MANIFEST).write_text(text, encoding="utf-8")
 
 
 @contextmanager
 def new_prepared(key: str, cache: Path | None) -> Iterator[Path]:
-    """An empty folder to prepare in; it takes its place at the end, unless an error is raised.
+    """An empty folder to prepare in. It is renamed into place at the end, but not after an error.
 
-    When another process was quicker, its folder stays and this one's is given up.
+    If another process was faster, its folder stays and this folder is deleted.
     """
     root = (cache or default_cache()) / "prepared"
     root.mkdir(parents=True, exist_ok=True)
-    for path in root.glob(".*-*"):  # of processes that were killed
+    for path in root.glob(".*-*"):  # left by killed processes
         if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
             shutil.rmtree(path, ignore_errors=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{key}-", dir=root))
     try:
         yield unfinished
-        unfinished.chmod(0o755)  # mkdtemp's is the owner's alone, an image's user may be another
+        unfinished.chmod(0o755)  # mkdtemp allows only the owner; an image may run as another user
         for path in (*unfinished.iterdir(), unfinished):
             _flush(path)
         try:

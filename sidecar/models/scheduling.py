@@ -1,15 +1,17 @@
-"""Many searches, one model: a thread that reads a few texts at a time, in turn for each search.
+"""One thread per model, which reads a few texts of each search in turn.
 
-A job is a search's texts, best first, cut into chunks. The thread takes one chunk of the first
-job in line and puts the job back at the end, so that a long search does not hold up the others.
-Query texts go before passages: they are short, and nothing can be scored without them. What no
-search waits for is read last, when the thread has nothing else to do, and with pauses as long as
-the reading, so that it takes no more than half of what the model can do from everyone else.
+A model behind a service has several threads, one for each call that may be under way at a time.
 
-Measured on two cores (all-MiniLM-L6-v2 by torch, passages of 210 tokens): chunks of 1, 4, 8 and 16
-texts take 28, 27, 26 and 30 ms a text, and merging several searches into one chunk gains nothing.
-So a chunk belongs to one search and is small, and smaller still where a model is slow, which keeps
-waits short and deadlines fine.
+A job has the texts of one search, best first, cut into chunks. The thread takes one chunk of the
+first job in the queue and puts the job back at the end, so a long search does not delay the others.
+Query texts go before passages, because they are short and nothing can be scored without them. Texts
+that no search waits for come last, when the thread has nothing else to do. After each of their
+chunks the thread pauses for as long as the chunk took; so they use at most half of its time.
+
+Measured on two cores (all-MiniLM-L6-v2 with torch, passages of 210 tokens): chunks of 1, 4, 8 and
+16 texts take 28, 27, 26 and 30 ms a text, and a chunk with texts of several searches gains nothing.
+So a chunk belongs to one search and is small. With a slow model it is smaller still: this keeps
+waits short and deadlines exact.
 """
 
 from __future__ import annotations
@@ -24,11 +26,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
 
-from pipelines.errors import ModelFailed, Overloaded, RescoreError
+from pipelines.errors import DeadlinePassed, ModelFailed, Overloaded, RescoreError
 from sidecar.metrics import Metrics
+from sidecar.models.backends.base import CALL_DEADLINE
+from sidecar.tracing.steps import Step, current_step, record_step
 
 CHUNK_TEXTS = 8
-"""The most texts that a model is given at once; fewer are one of the powers of two below it."""
+"""Most texts of one call of a model; smaller chunks are powers of two."""
 
 QUEUE_JOBS = 64
 
@@ -46,8 +50,8 @@ _log = logging.getLogger(__name__)
 def cut_chunks(texts: Sequence[str], size: int = CHUNK_TEXTS) -> list[list[int]]:
     """Positions of the texts in the order they are read, at most `size` of them together.
 
-    The first chunk is the best texts, whatever their length. After it, runs of a few chunks are
-    sorted by length, shortest first: a model pads each text of a chunk to the longest one.
+    The first chunk has the best texts, whatever their length. After it, each run of a few chunks is
+    sorted by length, shortest first, because a model pads each text of a chunk to the longest.
     """
     chunks = [list(range(min(size, len(texts))))]
     run = size * _SORTED_CHUNKS
@@ -61,7 +65,7 @@ def cut_chunks(texts: Sequence[str], size: int = CHUNK_TEXTS) -> list[list[int]]
 
 @dataclass(slots=True, eq=False)
 class _Job(Generic[Value]):
-    """One search's texts in one model. The thread writes it; `left` is set by the search."""
+    """The texts of one search for one model. The thread writes it; the search sets `abandoned`."""
 
     read: Callable[[Sequence[str]], Sequence[Value]]
     texts: Sequence[str]
@@ -69,20 +73,25 @@ class _Job(Generic[Value]):
     deadline: float | None
     values: list[Value | None]
     done: asyncio.Future[None] | None
-    """None for a job that nobody waits for."""
+    """None for a job that no search waits for."""
+
+    read_some: Callable[[], None] | None = None
+    """Called in the event loop of `done`, after each chunk but the last."""
 
     error: RescoreError | None = None
-    left: bool = False
+    abandoned: bool = False
+    begun: float | None = None
+    """When its first chunk began, in seconds of the monotonic clock."""
 
 
 @dataclass(slots=True)
 class _Lane:
     jobs: deque[_Job[Any]] = field(default_factory=deque)
     searches: int = 0
-    """How many wait for an answer: their jobs are in line, in hand, or just done."""
+    """Searches that wait for an answer; their jobs are in the queue, being read, or just done."""
 
     text_seconds: float = 0.0
-    """What one text of a chunk took, a moving average; 0 until the first chunk."""
+    """Moving average of the time for one text of a chunk; 0 before the first chunk."""
 
     not_before: float = 0.0
     """When the next chunk may be read, in seconds of the monotonic clock."""
@@ -101,29 +110,49 @@ class _Lane:
 
 
 class Schedule:
-    """The one thread of a model and the jobs that wait for it.
+    """The threads of a model and its queue of jobs.
 
-    `run` is called in event loops, the rest of the work happens in the thread; everything both
-    touch is guarded by one lock, which nobody holds while a model reads.
+    `run` is called in event loops; the rest happens in the threads. One lock guards what both use.
+    Neither holds it while the model reads.
     """
 
-    def __init__(self, model: str, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        model: str,
+        metrics: Metrics,
+        *,
+        threads: int = 1,
+        batch: int | None = None,
+        backend_logs: bool = False,
+    ) -> None:
+        """`batch`: texts of a chunk; if None, it follows from the time that the model takes.
+
+        The time of a call over a network hardly depends on the number of its texts, so such a model
+        needs a `batch`. `backend_logs`: whether the backend logs its RescoreErrors itself.
+        """
+        self._backend_logs = backend_logs
         self._model = model
+        self._batch = batch
         self._seconds = metrics.model_seconds.labels(model)
         self._texts = metrics.model_texts.labels(model)
         self._queue = metrics.model_queue.labels(model)
-        # In the order of their right of way.
+        # In the order of their priority.
         self._lanes: dict[str, _Lane] = {
             "queries": _Lane(),
             "passages": _Lane(),
             "later": _Lane(deque(maxlen=QUEUE_JOBS)),
         }
         self._changed = threading.Condition(threading.Lock())
-        self._free_at = 0.0
+        # By thread: when it will have finished its chunk, as far as known.
+        self._free_at = [0.0] * threads
         self._closed = False
-        # A daemon: a schedule that nobody closed must not keep the process from ending.
-        self._thread = threading.Thread(target=self._work, name=f"model-{model}", daemon=True)
-        self._thread.start()
+        # Daemon threads: a schedule that was not closed must not keep the process alive.
+        self._threads = [
+            threading.Thread(target=self._work, args=(number,), name=f"model-{model}", daemon=True)
+            for number in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     async def run(
         self,
@@ -131,15 +160,21 @@ class Schedule:
         texts: Sequence[str],
         deadline: float | None,
         lane: LaneName = "passages",
+        *,
+        full_chunks: bool = False,
+        enough: Callable[[Sequence[Value | None]], bool] | None = None,
     ) -> list[Value | None]:
-        """Call `read` in the model's thread, chunk by chunk, and gather one value a text.
+        """Call `read` in the model's thread, chunk by chunk, and return one value for each text.
 
-        Returns when all are read, at the latest at `deadline` (seconds on the monotonic clock,
-        as `loop.time()`), with None for each text whose chunk was not finished by then. A
-        cancelled call is forgotten, and costs at most the chunk that is being read.
+        Returns when all texts are read, at the latest at `deadline` (seconds on the monotonic
+        clock, as `loop.time()`), with None for each text whose chunk is not finished then. If the
+        call is cancelled, the thread only finishes the chunk that it is reading. `full_chunks`:
+        chunks are as large as they can be, where no search waits: small ones take 1.15 of the time.
+        `enough` is asked in the event loop after each chunk, with the values so far. If it returns
+        True, so does this, while the thread finishes the chunk that it has begun meanwhile.
 
-        Raises Overloaded at once when the line is full or its wait outlasts the deadline, and
-        ModelFailed, or the RescoreError that it was, when `read` raises.
+        Raises Overloaded at once if the queue is full or its wait is longer than the deadline
+        allows. If `read` raises a RescoreError, this raises it; for another error, ModelFailed.
         """
         if not texts:
             return []
@@ -147,11 +182,22 @@ class Schedule:
         job: _Job[Value] = _Job(
             read=read,
             texts=texts,
-            chunks=deque(cut_chunks(texts, self._chunk_texts(lane, deadline))),
+            chunks=deque(
+                cut_chunks(texts, CHUNK_TEXTS if full_chunks else self._chunk_texts(lane, deadline))
+            ),
             deadline=deadline,
             values=[None] * len(texts),
             done=done,
         )
+        if enough is not None:
+            ask = enough
+
+            def end_early() -> None:
+                if not done.done() and ask(job.values):
+                    done.set_result(None)
+
+            job.read_some = end_early
+        within, entered = current_step(), time.monotonic()
         self._enter(job, lane)
         try:
             with contextlib.suppress(TimeoutError):
@@ -159,15 +205,22 @@ class Schedule:
                     await done
         finally:
             self._leave(job, lane)
+            if within is not None:
+                _record(job, within, entered)
         if job.error is not None:
             raise job.error
         return job.values
 
-    def read_later(self, read: Callable[[Sequence[str]], object], texts: Sequence[str]) -> None:
-        """Call `read` for the texts whenever nothing else waits, for what it leaves behind.
+    def wait_s(self, lane: LaneName) -> float:
+        """Seconds until the first texts of a new job are read, as far as known."""
+        with self._changed:
+            return self._wait(time.monotonic(), lane)
 
-        The chunks are small, as a search that comes in meanwhile waits for one of them. When too
-        many such jobs are there, the oldest is forgotten.
+    def read_later(self, read: Callable[[Sequence[str]], object], texts: Sequence[str]) -> None:
+        """Call `read` for the texts when nothing else waits; its results are not returned.
+
+        The chunks are small, because a search that arrives waits for the current one. If there are
+        too many such jobs, the oldest is dropped.
         """
         if not texts:
             return
@@ -179,7 +232,7 @@ class Schedule:
         job: _Job[None] = _Job(
             read=read_texts,
             texts=texts,
-            chunks=deque(cut_chunks(texts, _LATER_TEXTS)),
+            chunks=deque(cut_chunks(texts, self._batch or _LATER_TEXTS)),
             deadline=None,
             values=[None] * len(texts),
             done=None,
@@ -189,7 +242,7 @@ class Schedule:
             self._changed.notify()
 
     def close(self) -> None:
-        """Fail the jobs that wait, let the chunk in hand finish, and end the thread. Blocks."""
+        """Fail the waiting jobs, finish the current chunk, and end the thread. Blocks."""
         with self._changed:
             self._closed = True
             waiting = [job for lane in self._lanes.values() for job in lane.jobs]
@@ -198,12 +251,16 @@ class Schedule:
             self._changed.notify_all()
         for job in waiting:
             self._finish(job, ModelFailed(f"model {self._model!r} is closing"))
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
     def _chunk_texts(self, lane: LaneName, deadline: float | None) -> int:
-        left = _CHUNK_SECONDS * QUEUE_JOBS if deadline is None else deadline - time.monotonic()
+        if self._batch is not None:
+            return self._batch
+        no_deadline = _CHUNK_SECONDS * QUEUE_JOBS
+        seconds_left = no_deadline if deadline is None else deadline - time.monotonic()
         with self._changed:
-            return self._lanes[lane].chunk_texts(left)
+            return self._lanes[lane].chunk_texts(seconds_left)
 
     def _enter(self, job: _Job[Any], lane: LaneName) -> None:
         now = time.monotonic()
@@ -223,30 +280,30 @@ class Schedule:
         self._queue.inc()
 
     def _wait(self, now: float, lane: LaneName) -> float:
-        """Seconds until a new job's first chunk: the chunk in hand and one of each job ahead."""
+        """Seconds until a new job's first chunk: the current chunk, and one of each job ahead."""
         ahead = ("queries", "passages") if lane == "passages" else ("queries",)
         line = sum(
             len(job.chunks[0]) * self._lanes[name].text_seconds
             for name in ahead
             for job in self._lanes[name].jobs
         )
-        return line + max(0.0, self._free_at - now)
+        return line / len(self._threads) + max(0.0, min(self._free_at) - now)
 
     def _leave(self, job: _Job[Any], lane: LaneName) -> None:
         with self._changed:
-            job.left = True
+            job.abandoned = True
             self._lanes[lane].searches -= 1
-            # If not, it is in hand, or all read. Asked first: `remove` would write the job with all
-            # its values into its error, which takes milliseconds.
+            # If the job is not in the queue, the thread reads it now or has finished it. The test
+            # comes first: the error of `remove` contains the job's values and takes milliseconds.
             if job in self._lanes[lane].jobs:
                 self._lanes[lane].jobs.remove(job)
         self._queue.dec()
 
-    def _work(self) -> None:
-        while (taken := self._take()) is not None:
-            self._read_chunk(*taken)
+    def _work(self, thread: int) -> None:
+        while (next_job := self._take(thread)) is not None:
+            self._read_chunk(*next_job)
 
-    def _take(self) -> tuple[_Lane, _Job[Any]] | None:
+    def _take(self, thread: int) -> tuple[_Lane, _Job[Any]] | None:
         with self._changed:
             while not self._closed:
                 now = time.monotonic()
@@ -257,9 +314,10 @@ class Schedule:
                         if pause:
                             break
                         job = lane.jobs.popleft()
-                        self._free_at = now + len(job.chunks[0]) * lane.text_seconds
+                        seconds = len(job.chunks[0]) * lane.text_seconds
+                        self._free_at[thread] = now + seconds
                         return lane, job
-                self._free_at = 0.0
+                self._free_at[thread] = 0.0
                 self._changed.wait(pause)
         return None
 
@@ -269,12 +327,19 @@ class Schedule:
             self._finish(job)
             return
         chunk = job.chunks.popleft()
+        if job.begun is None:
+            job.begun = started
+        CALL_DEADLINE.set(job.deadline)
         try:
             values = job.read([job.texts[position] for position in chunk])
             if len(values) != len(chunk):
                 raise ValueError(f"{len(values)} answers to {len(chunk)} texts")
+        except DeadlinePassed:  # the search gets what was read before
+            self._finish(job)
+            return
         except Exception as error:
-            _log.exception("model %s failed on %d texts", self._model, len(chunk))
+            if not (self._backend_logs and isinstance(error, RescoreError)):
+                _log.exception("model %s failed on %d texts", self._model, len(chunk))
             reason = ModelFailed(f"model {self._model!r} failed: {type(error).__name__}")
             self._finish(job, error if isinstance(error, RescoreError) else reason)
             return
@@ -286,12 +351,15 @@ class Schedule:
             lane.text_seconds += share * (seconds / len(chunk) - lane.text_seconds)
             if job.done is None:
                 lane.not_before = time.monotonic() + seconds
-            if job.left:
+            if job.abandoned:
                 return
             for position, value in zip(chunk, values, strict=True):
                 job.values[position] = value
             if job.chunks and not self._closed:
                 lane.jobs.append(job)
+                if job.done is not None and job.read_some is not None:
+                    with contextlib.suppress(RuntimeError):  # of a closed loop
+                        job.done.get_loop().call_soon_threadsafe(job.read_some)
                 return
         closing = ModelFailed(f"model {self._model!r} is closing") if job.chunks else None
         self._finish(job, closing)
@@ -306,6 +374,15 @@ class Schedule:
                 job.error = error
                 done.set_result(None)
 
-        # A closed loop raises RuntimeError; whoever waited there is gone with it.
+        # A closed loop raises RuntimeError; no search waits in it any more.
         with contextlib.suppress(RuntimeError):
             done.get_loop().call_soon_threadsafe(finish)
+
+
+def _record(job: _Job[Any], within: Step, entered: float) -> None:
+    """Record how long a search's texts waited, and from when to when they were read."""
+    now = time.monotonic()
+    begun = now if job.begun is None else job.begun
+    record_step(within, "queue", entered, begun)
+    if job.begun is not None:
+        record_step(within, "compute", begun, now)

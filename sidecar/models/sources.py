@@ -1,7 +1,7 @@
-"""Where a model's weights are: an installed package, a folder, or the Hugging Face hub.
+"""Finds a model's weights: an installed package, a folder, an archive, or the Hugging Face hub.
 
-Whatever the source, the result is a folder on disk. Nothing here imports torch, so that a
-configuration is checked in milliseconds.
+For every source the result is a folder on disk. Nothing here imports torch, so a configuration is
+checked in milliseconds.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
-from sidecar.config import Model
+from sidecar.config.main_file import Model
+from sidecar.models.archives import ENDINGS, check_archive, default_archives, unpack_archive
+from sidecar.models.package_files import list_package_files
+from sidecar.models.static_tables import TableFiles, find_in_folder, find_in_package
 
 _PACKAGE = "package:"
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
@@ -26,21 +28,31 @@ _WEIGHTS = (
 _HEADS = ("ForSequenceClassification", "ForCausalLM")
 # A tokenizer's own file; SentencePiece models have names of their own that end in .model.
 _TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
-# What decides a model's numbers; read-me files and other runtimes' copies do not.
+# Files that affect a model's numbers; read-me files and copies for other runtimes do not.
 _DECIDING = (".json", ".txt", ".safetensors", ".bin", ".model")
+# Names of an ONNX graph, as transformers' exporters write it, the first that exists.
+_GRAPHS = ("onnx/model.onnx", "model.onnx")
 # Copies of the weights for other libraries.
 _NOT_FOR_TORCH = ("onnx/*", "openvino/*", "*.onnx", "*.h5", "*.msgpack", "*.ot", "*.mlpackage/*")
 
 
 def check_source(model: Model, base_dir: Path) -> str | None:
-    """What is wrong with a model's source, in one line; None when nothing is.
+    """What is wrong with a model's source, in one line; None if nothing is.
 
-    `base_dir` is the folder of the configuration file. A hub id cannot be checked without the
-    network, only its form.
+    `base_dir` is the folder of the configuration file. Of a hub id only the form is checked, since
+    the rest needs the network.
     """
-    if model.backend == "fake":
+    if not model.has_files:
         return None
     try:
+        if model.kind == "static":
+            _find_local_table(model, base_dir)
+            return None
+        archive = _archive(model.source, base_dir)
+        if archive is not None:
+            _check_backend(model, archive)
+            check_archive(archive)
+            return None
         folder = _local_folder(model.source, base_dir)
         if folder is not None:
             _check_folder(model, folder)
@@ -51,12 +63,18 @@ def check_source(model: Model, base_dir: Path) -> str | None:
 
 
 def find_weights(model: Model, base_dir: Path) -> Path:
-    """The folder of a model's weights; a hub model is downloaded unless it is here already.
+    """The folder of a model's weights. A hub model is downloaded if it is not on disk.
 
-    A hub model that is on disk is used without asking the hub again, so a restart needs no
-    network; name a revision to get another. Raises ValueError for a wrong source and OSError
-    when the hub cannot be reached, both with what to do about it.
+    A hub model that is on disk is used without a request to the hub, so a restart needs no network;
+    name a revision to get another version. Raises ValueError for a wrong source and OSError if the
+    hub cannot be reached, both with what to do.
     """
+    if model.kind == "static":
+        return find_table(model, base_dir).folder
+    archive = _archive(model.source, base_dir)
+    if archive is not None:
+        _check_backend(model, archive)
+        return unpack_archive(archive, default_archives())
     folder = _local_folder(model.source, base_dir)
     if folder is None:
         folder = _fetch(model.source, model.revision)
@@ -64,65 +82,138 @@ def find_weights(model: Model, base_dir: Path) -> Path:
     return folder
 
 
-def content_digest(folder: Path) -> str:
-    """Digest of every file that decides the model's numbers, by relative name and content.
+def find_table(model: Model, base_dir: Path) -> TableFiles:
+    """The files of a static model. Downloads and raises as `find_weights` does."""
+    files = _find_local_table(model, base_dir)
+    return files or find_in_folder(_fetch(model.source, model.revision))
 
-    Times and paths do not count, so that a copied or rebuilt container keeps its vectors.
+
+def _find_local_table(model: Model, base_dir: Path) -> TableFiles | None:
+    """The files of a static model in a package or folder, None for a hub id; raises ValueError."""
+    if model.source.startswith(_PACKAGE):
+        return find_in_package(model.source.removeprefix(_PACKAGE))
+    if _archive(model.source, base_dir) is not None:
+        raise ValueError("a static model is read from a folder, a package or the hub, not a file")
+    folder = _local_folder(model.source, base_dir)
+    return None if folder is None else find_in_folder(folder)
+
+
+def list_files(model: Model, base_dir: Path) -> tuple[tuple[str, int, int], ...]:
+    """Name, size and time of the files of a model on this machine, to see whether they changed.
+
+    Empty for a model of the hub or of a package, whose revision or version says that.
+    """
+    if not model.has_files or not model.source.startswith((".", "/", "~")):
+        return ()
+    place = (base_dir / Path(model.source).expanduser()).resolve()
+    try:
+        paths = sorted(place.rglob("*")) if place.is_dir() else [place]
+        stats = [(path, path.stat()) for path in paths if path.is_file()]
+    except OSError:
+        return ()
+    return tuple((str(path), stat.st_size, stat.st_mtime_ns) for path, stat in stats)
+
+
+def content_digest(folder: Path) -> str:
+    """Digest of every file that affects the model's numbers, by relative name and content.
+
+    Times and paths do not count, so a copied or rebuilt container keeps its vectors.
     """
     whole = hashlib.blake2b(digest_size=16)
+    graph = find_onnx(folder)
     for path in sorted(folder.rglob("*")):
-        if path.suffix in _DECIDING and path.is_file():
+        if (path.suffix in _DECIDING or path == graph) and path.is_file():
             whole.update(path.relative_to(folder).as_posix().encode() + b"\0")
             with path.open("rb") as file:
                 whole.update(hashlib.file_digest(file, "blake2b").digest())
     return whole.hexdigest()
 
 
+def find_onnx(folder: Path) -> Path | None:
+    """The ONNX graph that a model is read from, None if there is none."""
+    graphs = [folder / name for name in _GRAPHS if (folder / name).is_file()]
+    return next(iter(graphs or sorted(folder.glob("*.onnx"))), None)
+
+
+def _archive(source: str, base_dir: Path) -> Path | None:
+    """The jar or zip file that a source names; None if it names none."""
+    if not source.startswith((".", "/", "~")) or not source.endswith(ENDINGS):
+        return None
+    path = (base_dir / Path(source).expanduser()).resolve()
+    if path.is_dir():
+        return None
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}; source is relative to the main file")
+    return path
+
+
 def _local_folder(source: str, base_dir: Path) -> Path | None:
-    """The folder that a source names, None for a hub id; ValueError when there is none."""
+    """The folder that a source names, None for a hub id; raises ValueError if it is missing."""
     if source.startswith(_PACKAGE):
         return _package_folder(source.removeprefix(_PACKAGE))
     if source.startswith((".", "/", "~")):
         folder = (base_dir / Path(source).expanduser()).resolve()
         if not folder.is_dir():
-            raise ValueError(f"there is no folder {folder}; source is seen from the main file")
+            raise ValueError(f"there is no folder {folder}; source is relative to the main file")
         return folder
     if not _HUB_ID.fullmatch(source):
         raise ValueError(
             f"{source!r} is no source; write a hub id as ORGANISATION/NAME, a folder as ./FOLDER, "
-            "or package:NAME"
+            "a jar or zip file as ./FILE.jar, or package:NAME"
         )
     return None
 
 
 def _package_folder(name: str) -> Path:
-    try:
-        files = distribution(name).files or []
-    except (PackageNotFoundError, ValueError):
-        raise ValueError(f"package {name!r} is not installed; run: pip install {name}") from None
+    files = list_package_files(name)
     # A folder with modules.json is the whole model; its parts have a config.json of their own.
-    for marker in ("modules.json", "config.json"):
-        folders = {Path(str(file.locate())).parent for file in files if file.name == marker}
+    for marker in ("modules.json", "config.json", "tokenizer.json"):
+        folders = {file.parent for file in files if file.name == marker}
         whole = sorted(folder for folder in folders if _missing(folder) is None)
         if len(whole) == 1:
             return whole[0]
         if whole:
             raise ValueError(
-                f"package {name!r} carries several models; name one of them as a folder: "
+                f"package {name!r} has several models; name one of them as a folder: "
                 + ", ".join(map(str, whole))
             )
-    raise ValueError(f"package {name!r} carries no model: no config.json with weights beside it")
+    raise ValueError(
+        f"package {name!r} carries no model: no config.json with weights beside it, "
+        "and no tokenizer.json with an ONNX graph"
+    )
 
 
 def _check_folder(model: Model, folder: Path) -> None:
     if missing := _missing(folder):
         raise ValueError(f"{folder} holds no whole model: {missing}")
+    if model.pooling is not None and (folder / "modules.json").is_file():
+        raise ValueError(f"the files in {folder} say the model's pooling; leave out pooling")
+    if not _has_torch_weights(folder):
+        _check_backend(model, folder)
+        if not (folder / "config.json").is_file():
+            return  # the graph's answer tells which kind it is, when the model is prepared
     scores_pairs = _scores_pairs(folder)
     if model.kind == "cross-encoder" and not scores_pairs:
-        # The library would give it a head of random numbers and score with that.
+        # sentence-transformers would give it a head of random numbers and score with that.
         raise ValueError(f"{folder} is no cross-encoder: it has no scoring head; use a bi-encoder")
     if model.kind == "bi-encoder" and scores_pairs:
         raise ValueError(f"{folder} is a cross-encoder; write kind: cross-encoder")
+
+
+def _check_backend(model: Model, place: Path) -> None:
+    """Refuse a backend that does not read ONNX graphs."""
+    if model.backend != "openvino":
+        raise ValueError(
+            f"{place} has an ONNX graph and no weights for {model.backend}; write backend: openvino"
+        )
+
+
+def _has_torch_weights(folder: Path) -> bool:
+    body = folder
+    modules = _read_json(folder / "modules.json")
+    if isinstance(modules, list) and modules:
+        body = folder / str(modules[0].get("path", ""))
+    return any((body / name).is_file() for name in _WEIGHTS)
 
 
 def _scores_pairs(folder: Path) -> bool:
@@ -130,8 +221,8 @@ def _scores_pairs(folder: Path) -> bool:
     declared = _read_object(folder / "config_sentence_transformers.json").get("model_type")
     if declared in ("CrossEncoder", "SentenceTransformer"):
         return bool(declared == "CrossEncoder")
-    # A generative reranker is scored by its words "yes" and "no"; a bi-encoder may have the same
-    # body, and says with its modules.json what comes after it.
+    # A generative reranker scores by its words "yes" and "no". A bi-encoder may have the same body;
+    # its modules.json says what comes after it.
     whole_model = (folder / "modules.json").is_file()
     heads = ("ForSequenceClassification",) if whole_model else _HEADS
     architectures = _read_object(folder / "config.json").get("architectures") or []
@@ -139,7 +230,9 @@ def _scores_pairs(folder: Path) -> bool:
 
 
 def _missing(folder: Path) -> str | None:
-    """What a folder lacks to be a model that sentence-transformers loads; None when whole."""
+    """What a folder lacks to be a whole model; None if it lacks nothing."""
+    if find_onnx(folder) and (folder / "tokenizer.json").is_file():
+        return None
     body = folder
     needs_config = True
     if (folder / "modules.json").is_file():
@@ -160,7 +253,7 @@ def _missing(folder: Path) -> str | None:
 
 
 def _read_json(path: Path) -> Any:
-    """The parsed file; an empty object when it is absent, None when it cannot be read."""
+    """The parsed file; an empty object if it is absent, None if it cannot be read."""
     if not path.is_file():
         return {}
     try:

@@ -1,8 +1,8 @@
-"""Which parts of a search response `filter_path` leaves.
+"""Which parts of a search response remain after `filter_path`.
 
 The rules are those of OpenSearch's `FilterPath` and `FilterPathBasedFilter`: patterns are matched
-key by key, arrays do not count as a step, and an exclusion wins. Where the two supported versions
-or a reader of the manual might differ, the answer is "not left": the search then passes.
+key by key, arrays do not count as a step, and exclusions win. Where the two supported versions of
+OpenSearch or its manual might differ, a part counts as removed, so the search is not rescored.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from sidecar.opensearch.field_patterns import matches
+from sidecar.opensearch_rules.limits import REQUEST_LINE_BYTES
+from sidecar.opensearch_rules.name_patterns import matches
 
-_READ_OF_EVERY_ANSWER: Final = (
+_NEEDED_PATHS: Final = (
     ("_shards", "failed"),
     ("timed_out",),
     ("hits", "hits", "_index"),
@@ -21,35 +22,38 @@ _READ_OF_EVERY_ANSWER: Final = (
     ("hits", "hits", "_score"),
 )
 
-_BLANKS: Final = bytes(range(0x21)).decode()  # what Java's String.trim takes away
+_BLANKS: Final = bytes(range(0x21)).decode()  # what Java's String.trim removes
 _UNESCAPED_DOT: Final = re.compile(r"(?<!\\)\.")
-
-# OpenSearch takes request lines of 4 KiB unless told otherwise; more would take long to judge.
-_LONGEST: Final = 4096
 
 _Pattern = tuple[str, ...]
 
 
-def order_is_left(filter_path: str) -> bool:
-    """Whether all that a new order needs stays, text aside; `filter_path` is the decoded value.
+def keeps_order(filter_path: str) -> bool:
+    """Whether everything remains that a new order needs, except for the text.
 
-    That is each hit's identity and score, and what tells that the search was a whole one.
+    That is each hit's index, id and score, and whether the search was complete. `filter_path` is
+    the decoded value.
     """
     filters = _read(filter_path)
-    return all(_is_left(path, filters) for path in _READ_OF_EVERY_ANSWER)
+    return all(_remains(path, filters) for path in _NEEDED_PATHS)
 
 
-def fields_are_left(filter_path: str, fields: Iterable[str]) -> bool:
-    """Whether every one of the dotted `fields` of `_source` stays.
+def keeps_fields(filter_path: str, fields: Iterable[str]) -> bool:
+    """Whether each of the dotted `fields` of `_source` remains.
 
-    A dotted field may be spelled as one key (`{"a.b": 1}`) or as objects, so that it is certain
-    to stay only together with the whole of `_source`.
+    A dotted field may be written as one key (`{"a.b": 1}`) or as nested objects. So it remains for
+    certain only if the whole `_source` remains.
     """
     filters = _read(filter_path)
     source = ("hits", "hits", "_source")
-    return _is_left(source, filters) or all(
-        "." not in field and _is_left((*source, field), filters) for field in fields
+    return _remains(source, filters) or all(
+        "." not in field and _remains((*source, field), filters) for field in fields
     )
+
+
+def keeps_hit_member(filter_path: str, name: str) -> bool:
+    """Whether this member of each hit remains, with everything in it."""
+    return _remains(("hits", "hits", name), _read(filter_path))
 
 
 class _Filters(NamedTuple):
@@ -58,7 +62,7 @@ class _Filters(NamedTuple):
 
 
 def _read(filter_path: str) -> _Filters:
-    if len(filter_path) > _LONGEST:
+    if len(filter_path) > REQUEST_LINE_BYTES:  # it would take long to judge
         return _Filters((), (("**",),))
     texts = [text.strip(_BLANKS) for text in filter_path.split(",")]
     return _Filters(
@@ -67,11 +71,11 @@ def _read(filter_path: str) -> _Filters:
     )
 
 
-def _is_left(path: Sequence[str], filters: _Filters) -> bool:
-    """Whether the value at this path and everything in it stays."""
+def _remains(path: Sequence[str], filters: _Filters) -> bool:
+    """Whether the value at this path remains, with everything in it."""
     if any(_may_meet(pattern, path) for pattern in filters.excludes):
         return False
-    # Exclusions alone, or nothing at all, leave the rest.
+    # Without inclusions, everything that is not excluded remains.
     return not filters.includes or _reaches(filters.includes, path)
 
 
@@ -81,22 +85,22 @@ def _split(text: str) -> _Pattern:
 
 def _reaches(patterns: Iterable[_Pattern], path: Sequence[str]) -> bool:
     """Whether a pattern ends at the path or at an object around it."""
-    waiting = set(patterns)
+    open_patterns = set(patterns)
     for key in path:
-        stepped = set()
-        for first, *rest in waiting:
+        next_patterns = set()
+        for first, *rest in open_patterns:
             if _fits(first, key):
-                stepped.add(tuple(rest))
+                next_patterns.add(tuple(rest))
                 if first == "**":  # any number of keys, at least one
-                    stepped.add((first, *rest))
-        if () in stepped:
+                    next_patterns.add((first, *rest))
+        if () in next_patterns:
             return True
-        waiting = stepped
+        open_patterns = next_patterns
     return False
 
 
 def _may_meet(pattern: _Pattern, path: Sequence[str]) -> bool:
-    """Whether an exclusion might take away the path, an object around it, or a part of it."""
+    """Whether an exclusion might remove the path, an object around it, or a part of it."""
     for segment, key in zip(pattern, path, strict=False):
         if segment in ("**", "") or "\\" in segment:
             return True

@@ -1,261 +1,294 @@
-"""One `_msearch`: the items of routed indexes are rescored, each as if it were a `_search`.
+"""One `_msearch`: rescores the items of indexes that have a route, each like a `_search`.
 
-Items are rescored one after the other, the first one first, and all of them within one deadline:
-an `_msearch` waits for a model like a single search, so it neither takes longer than one nor
-takes the models away from others. Items that the deadline does not reach keep their order.
+Items are rescored one after the other, and all within one deadline. So an `_msearch` takes no
+longer than a single search, and leaves the models to other searches in between. Each item has a
+fair share of the time (item_deadlines.py).
+
+Each item is judged on its own. Items whose error may have its cause in the widened window are sent
+once more, together, without the items that succeeded.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass, field, replace
 
-from sidecar.opensearch.answer_rescoring import Search, cut_page, rescore_answer
+from sidecar.config.limits import Limits
+from sidecar.event_loop.loop_turns import next_turn
+from sidecar.event_loop.off_loop import NEW
+from sidecar.opensearch.answer_rescoring import (
+    SearchContext,
+    cut_page,
+    find_skip_reason,
+    rescore_hits,
+)
 from sidecar.opensearch.exchange import (
-    AsItCame,
+    FinalAnswer,
+    ForwardUnchanged,
     decode_answer,
-    decoded_body,
+    decode_body,
     encode,
     fetch,
-    off_loop,
-    read_headers,
+    hand_on,
+    run_unless_busy,
 )
-from sidecar.opensearch.json_spans import (
-    NotJson,
-    Spanned,
-    read_array,
-    read_document,
-    read_object,
-    read_value,
-    replace_spans,
+from sidecar.opensearch.item_deadlines import ItemDeadlines
+from sidecar.opensearch.multi_search_answer import (
+    ContextOf,
+    ItemRetry,
+    WidenedItem,
+    is_success,
+    judge_item,
+    read_responses,
+    write_header,
 )
-from sidecar.opensearch.multi_search_request import (
-    Item,
-    read_items,
-    read_url,
-    replace_searches,
-    search_target,
+from sidecar.opensearch.multi_search_request import replace_searches, write_search_target
+from sidecar.opensearch.outcome import Outcome, Status
+from sidecar.opensearch.refusals import judge, read_error_causes
+from sidecar.opensearch.routed_items import (
+    RoutedItems,
+    Shadow,
+    UbiUse,
+    read_routed_items,
+    skip_all,
+    skip_default_pipelines,
 )
-from sidecar.opensearch.outcome import FIELD, Outcome, Status
-from sidecar.opensearch.search_request import (
-    SearchRequest,
-    read_search_request,
-    widen_window,
-)
-from sidecar.opensearch.search_response import Unreadable, read_hits, splice_response
-from sidecar.opensearch.skip_reasons import Skip
-from sidecar.relay.front import Answer, Forward, Request, Response
+from sidecar.opensearch.search_request import widen_window
+from sidecar.opensearch.search_response import SearchResponse
+from sidecar.opensearch.ubi_section import UbiSection
+from sidecar.opensearch.window_cache import RescoredWindow
+from sidecar.relay.front import Answer, Exchanger, Forward, Request, Response
 from sidecar.relay.heads import RequestHead
+from sidecar.spans.json_spans import replace_spans
+from sidecar.tracing.steps import step
 
-SearchOf = Callable[[Sequence[str]], Search | Outcome | None]
-"""What a search of an index list needs, or why this request's searches are not rescored; None
-where the list has no plan."""
+_REQUEST_BYTE_COST = 10
+"""How many times longer a byte of a request takes to read than one of an answer: fifty short items
+take 2 ms."""
 
-_DEARER = 10
-"""Times that a request's bytes cost more to read than an answer's: fifty short items, 2 ms."""
-
-_WORST_FIRST: tuple[Status, ...] = ("failed", "skipped", "partial", "applied")
-
-
-@dataclass(frozen=True, slots=True)
-class _Widened:
-    """An item that is to be rescored."""
-
-    item: Item
-    found: SearchRequest
-    search: Search
+_REFUSED_CALLER = (401, 403)
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """A request: its decompressed body, its URL's parameters, how many items it has.
+@dataclass(slots=True)
+class FollowUps:
+    """What follows an `_msearch` that has its answer: shadows, and queries to write."""
 
-    The items that have a route stand by their position in `left`, with what became of them, or
-    in `widened`.
-    """
-
-    body: bytes
-    url: Mapping[str, str]
-    count: int
-    left: Mapping[int, Outcome]
-    widened: Mapping[int, _Widened]
+    shadows: list[Shadow] = field(default_factory=list)
+    queries: list[tuple[UbiSection, Outcome]] = field(default_factory=list)
 
 
 async def search_all_and_rescore(
-    request: Request, names: tuple[str, ...], search_of: SearchOf
+    request: Request,
+    names: tuple[str, ...],
+    context_of: ContextOf,
+    limits: Limits,
+    follow_ups: FollowUps,
+    ubi_use: UbiUse = "ignore",
+    clock: Callable[[], float] = time.monotonic,
 ) -> tuple[Forward | Answer, Sequence[Outcome]]:
-    """Answer one `_msearch`, and say what became of each of its items that has a route.
+    """Answer one `_msearch`, and return the outcome of each item that has a route.
 
-    `names` is the index list of its URL. When a widened item gets no proper answer, the whole
-    request is forwarded as it came.
+    `names` is the index list of the URL. `follow_ups` gets the shadows, and the queries for User
+    Behavior Insights. If the widened request gets no usable answer, the whole request is forwarded
+    unchanged. The items share their deadline by `clock`, which is monotonic, in seconds.
     """
-    size = _DEARER * len(request.body)
-    read = await off_loop(size, lambda: _read(request, names, search_of))
-    if not read.widened:
-        return _forward(read.left)
-    first = min(read.widened)
-    read.widened[first].search.expect(read.widened[first].found.query_text)
     try:
-        response = await _fetch(request.head, read)
-        content, coding = decode_answer(response)
-        content, rescored = await _rescore_items(content, read, request.head)
-    except AsItCame as end:
+        body = await decode_body(request, limits)
+        size = len(request.head.target) + _REQUEST_BYTE_COST * len(body)
+        multi_search = await run_unless_busy(
+            size,
+            lambda: read_routed_items(request, body, names, context_of, limits, ubi_use),
+            line=NEW,
+        )
+    except ForwardUnchanged as error:
+        outcomes = skip_all(error.reason, names, context_of)
+        return _forward(outcomes), _sort(outcomes)
+    follow_ups.shadows += multi_search.shadows
+    multi_search = await skip_default_pipelines(multi_search, request.head)
+    reply, outcomes = await _answer(request, multi_search, clock)
+    follow_ups.queries += [(ubi, outcomes[place]) for place, ubi in multi_search.ubi.items()]
+    return reply, _sort(outcomes)
+
+
+async def _answer(
+    request: Request, multi_search: RoutedItems, clock: Callable[[], float]
+) -> tuple[Forward | Answer, Mapping[int, Outcome]]:
+    """The reply, and the outcomes by position."""
+    instead = multi_search.instead
+    if not multi_search.widened:
+        return _forward(multi_search.skipped, instead), multi_search.skipped
+    widened = multi_search.widened
+    first = widened[min(widened)]
+    first.context.expect(first.search_request.query_text)
+
+    def fail_all(status: Status, reason: str) -> Mapping[int, Outcome]:
         failed = {
-            position: Outcome(one.search.plan_name, end.status, end.reason)
-            for position, one in read.widened.items()
+            position: Outcome(item.context.plan_name, status, reason)
+            for position, item in widened.items()
         }
-        return _forward({**read.left, **failed})
-    outcomes = _in_order({**read.left, **rescored})
-    body = await encode(content, coding)
-    head = response.head.write_client(content_length=len(body), add=(_header(outcomes),))
+        return {**multi_search.skipped, **failed}
+
+    try:
+        edited_body = replace_searches(
+            multi_search.body,
+            ((item.item, widen_window(item.search_request)[1]) for item in widened.values()),
+        )
+        response = await _fetch(request.head, edited_body, first.context.upstream)
+        content, coding = await decode_answer(response)
+        content, rescored = await _rescore_items(content, multi_search, request.head, clock)
+        body = await encode(content, coding)
+    except ForwardUnchanged as error:
+        outcomes = fail_all(error.status, error.reason)
+        return _forward(outcomes, instead), outcomes
+    except FinalAnswer as error:
+        if error.response.head.status in _REFUSED_CALLER and first.context.windows is not None:
+            first.context.windows.forget_caller(first.keys.caller)
+        outcomes = fail_all(error.status, error.reason)
+        return hand_on(error.response, write_header(_sort(outcomes))), outcomes
+    outcomes = {**multi_search.skipped, **rescored}
+    line = write_header(_sort(outcomes))
+    head = response.head.write_client(content_length=len(body), add=(line,))
     return Answer(head, body), outcomes
 
 
 async def _rescore_items(
-    content: bytes, read: _Read, head: RequestHead
+    content: bytes, multi_search: RoutedItems, head: RequestHead, clock: Callable[[], float]
 ) -> tuple[bytes, Mapping[int, Outcome]]:
-    """The answer with the page of each widened item in its new order."""
-    begun = time.monotonic()
-    text, responses = await off_loop(len(content), lambda: _read_responses(content, read))
-    outcomes = {}
-    edits = []
-    for position, one in read.widened.items():
-        await asyncio.sleep(0)  # an item may be done without waiting: others want their turn
-        start, end = responses[position].start, responses[position].end
-        answer = text[start:end].encode("utf-8", "surrogatepass")
-        left_ms = one.search.plan.deadline_ms - (time.monotonic() - begun) * 1000
-        if left_ms >= 1:
-            plan = one.search.plan.model_copy(update={"deadline_ms": int(left_ms)})
-            target = search_target(one.item, read.url)
-            started = time.monotonic()
-            window = await rescore_answer(
-                answer, one.found, replace(one.search, plan=plan), head.replace(target=target)
-            )
-            page = await cut_page(window, one.found)
-            outcomes[position] = replace(window.outcome, ms=(time.monotonic() - started) * 1000)
+    """The answer, with the page of each widened item in its new order."""
+    start = clock()
+    responses = await read_responses(content, len(multi_search.items))
+    outcomes: dict[int, Outcome] = {}
+    to_rescore: dict[int, tuple[WidenedItem, SearchResponse]] = {}
+    retries: dict[int, ItemRetry] = {}
+    for position, widened_item in multi_search.widened.items():
+        await next_turn()  # an item may need no waiting; other requests get their turn
+        verdict = await judge_item(responses, position, widened_item)
+        if isinstance(verdict, ItemRetry):
+            retries[position] = verdict
+        elif isinstance(verdict, Outcome):
+            outcomes[position] = verdict
+            windows = widened_item.context.windows
+            if verdict.reason == "refused" and windows is not None:
+                windows.forget_caller(widened_item.keys.caller)
         else:
-            page = await off_loop(len(answer), partial(_cut_page, answer, one.found))
-            outcomes[position] = Outcome(one.search.plan_name, "failed", "deadline")
-        edits.append((start, end, page.decode("utf-8", "surrogatepass")))
-    return await off_loop(
+            to_rescore[position] = widened_item, verdict
+    texts: dict[int, str] = {}
+    if retries:
+        # The deadline does not include the time that OpenSearch takes.
+        start -= clock()
+        texts, narrowed = await _retry_items(multi_search, retries, head)
+        start += clock()
+        to_rescore |= narrowed
+        outcomes |= {position: retry.outcome for position, retry in retries.items()}
+    deadlines = ItemDeadlines(
+        {position: item.context for position, (item, _) in to_rescore.items()},
+        frozenset(at for at, (_, one) in to_rescore.items() if find_skip_reason(one) is None),
+    )
+    for position in deadlines.order:
+        await next_turn()
+        widened_item, search_response = to_rescore[position]
+        context = deadlines.take(position, (clock() - start) * 1000)
+        item_start = time.monotonic()
+        with step("item") as item:
+            item.note("item", position)
+            window = await _rescore(search_response, widened_item, context, head, multi_search.url)
+            page = await cut_page(window, widened_item.search_request)
+        texts[position] = page.decode("utf-8", "surrogatepass")
+        shown = window.describe_page(widened_item.search_request, widened_item.context.ubi)
+        outcomes[position] = replace(shown, ms=(time.monotonic() - item_start) * 1000)
+    edits = [
+        (responses.items[position].start, responses.items[position].end, text)
+        for position, text in texts.items()
+    ]
+    text = responses.text
+    return await run_unless_busy(
         len(text), lambda: replace_spans(text, edits).encode("utf-8", "surrogatepass")
     ), outcomes
 
 
-def _read(request: Request, names: tuple[str, ...], search_of: SearchOf) -> _Read:
+async def _rescore(
+    search_response: SearchResponse,
+    widened_item: WidenedItem,
+    context: SearchContext | None,
+    head: RequestHead,
+    url: Mapping[str, str],
+) -> RescoredWindow:
+    """The item's window; in OpenSearch's order without a `context`, whose deadline has passed."""
+    if context is None:
+        context = widened_item.context
+        outcome = Outcome(context.plan_name, "failed", "deadline")
+        return RescoredWindow(context.plan, search_response, None, outcome)
+    target = write_search_target(widened_item.item, url)
+    return await rescore_hits(
+        search_response, widened_item.search_request, context, head.replace(target=target)
+    )
+
+
+async def _retry_items(
+    multi_search: RoutedItems, retries: Mapping[int, ItemRetry], head: RequestHead
+) -> tuple[dict[int, str], dict[int, tuple[WidenedItem, SearchResponse]]]:
+    """The responses to items that were sent as the client wrote them, and those of narrowed items.
+
+    If OpenSearch refuses this request as a whole, the items keep their errors.
+    """
+    lines = []
+    for position, retry in retries.items():
+        item = multi_search.items[position]
+        header_start = multi_search.items[position - 1].end + 1 if position else 0
+        # OpenSearch ignores an empty line at the beginning of a request.
+        lines.append(multi_search.body[header_start : item.start - 1].strip() or b"{}")
+        if retry.narrowed is None:
+            lines.append(multi_search.body[item.start : item.end])
+        else:
+            lines.append(widen_window(retry.narrowed.search_request)[1])
+    upstream = multi_search.widened[next(iter(retries))].context.upstream
     try:
-        body = decoded_body(request)
-    except AsItCame as end:
-        body = b""
-        items: tuple[Item, ...] | Skip = Skip(end.reason)
-    else:
-        items = read_items(body, names)
-    if isinstance(items, Skip):
-        # Which items it has is not known, only where they look unless they say otherwise.
-        search = search_of(names)
-        if search is None:
-            return _Read(body, {}, 0, {}, {})
-        plan_name = search.plan if isinstance(search, Outcome) else search.plan_name
-        return _Read(body, {}, 0, {0: Outcome(plan_name, "skipped", items.reason)}, {})
-
-    url = read_url(request.head.target)
-    headers = read_headers(request.head)
-    headers = replace(
-        headers,
-        # The lines are JSON whatever the body as a whole is called.
-        content_type=(headers.content_type or b"").lower().replace(b"x-ndjson", b"json"),
-        x_rescore_query=headers.x_rescore_query if len(items) == 1 else None,
-    )
-    left: dict[int, Outcome] = {}
-    widened: dict[int, _Widened] = {}
-    for position, item in enumerate(items):
-        search = search_of(item.names)
-        if search is None:
-            continue
-        if isinstance(search, Outcome):
-            left[position] = search
-            continue
-        found: SearchRequest | Skip
-        if isinstance(url, Skip):
-            found = url
-        elif item.start == item.end:
-            # For a `_search` no body means every document; here it is an error.
-            found = Skip("body_syntax")
-        else:
-            line = body[item.start : item.end]
-            found = read_search_request(b"", line, headers, search.plan)
-        if isinstance(found, SearchRequest):
-            widened[position] = _Widened(item, found, search)
-        else:
-            left[position] = Outcome(search.plan_name, "skipped", found.reason)
-    return _Read(body, {} if isinstance(url, Skip) else url, len(items), left, widened)
+        response = await _fetch(head, b"".join(line + b"\n" for line in lines), upstream)
+    except FinalAnswer:
+        return {}, {}
+    content, _ = await decode_answer(response)
+    responses = await read_responses(content, len(retries))
+    texts: dict[int, str] = {}
+    narrowed: dict[int, tuple[WidenedItem, SearchResponse]] = {}
+    for place, (position, retry) in enumerate(retries.items()):
+        if retry.narrowed is not None:
+            verdict = await judge_item(responses, place, retry.narrowed)
+            if isinstance(verdict, SearchResponse):
+                narrowed[position] = retry.narrowed, verdict
+                continue
+            # After a second refusal, no third request is sent.
+            raise ForwardUnchanged(retry.outcome.status, retry.outcome.reason or "upstream_status")
+        texts[position] = responses.text_of(place)
+        if retry.outcome.reason in ("upstream_status", "shard_failures"):
+            widened_item = multi_search.widened[position]
+            if is_success(responses.items[place].value):
+                lessons = widened_item.context.lessons
+                names = multi_search.names_of(position)
+                lessons.learn_trouble(widened_item.keys, "refused", names)
+    return texts, narrowed
 
 
-async def _fetch(head: RequestHead, read: _Read) -> Response:
-    """The answer to the request with its widened items."""
-    body = replace_searches(
-        read.body, ((one.item, widen_window(one.found)[1]) for one in read.widened.values())
-    )
-    upstream = next(iter(read.widened.values())).search.upstream
+async def _fetch(head: RequestHead, body: bytes, upstream: Exchanger) -> Response:
+    """OpenSearch's answer to the request with this body in place of the client's.
+
+    Raises ForwardUnchanged or FinalAnswer if its status is not 200.
+    """
     response = await fetch(head, head.target, body, upstream)
-    if response.head.status != 200:
-        raise AsItCame("failed", "upstream_status")
-    return response
+    status = response.head.status
+    if status == 200:
+        return response
+    if judge(status, read_error_causes(response.body)) == "own":
+        raise ForwardUnchanged("failed", "upstream_status")
+    if status < 429:
+        raise FinalAnswer(response, "skipped", "refused")
+    raise FinalAnswer(response, "failed", "upstream_status")
 
 
-def _read_responses(content: bytes, read: _Read) -> tuple[str, Sequence[Spanned]]:
-    """The answer as text, and the response to each item in it; all widened ones are proper."""
-    try:
-        text = content.decode("utf-8", "surrogatepass")
-        root = read_document(text, partial(read_object, readers={"responses": _read_array}))
-    except (UnicodeDecodeError, NotJson):
-        raise AsItCame("failed", "unreadable") from None
-    responses = root["responses"].value if "responses" in root else ()
-    if len(responses) != read.count:
-        raise AsItCame("failed", "unreadable")
-    for position in read.widened:
-        response = responses[position].value
-        if not isinstance(response, dict) or response.get("status") != 200:
-            raise AsItCame("failed", "upstream_status")
-    return text, responses
+def _forward(outcomes: Mapping[int, Outcome], instead: Request | None = None) -> Forward:
+    in_order = _sort(outcomes)
+    return Forward((write_header(in_order),) if in_order else (), instead)
 
 
-def _read_array(text: str, start: int) -> tuple[list[Spanned], int]:
-    return read_array(text, start, read_value)
-
-
-def _cut_page(answer: bytes, found: SearchRequest) -> bytes:
-    """The client's page of a widened response, in its original order."""
-    try:
-        read = read_hits(answer)
-    except Unreadable:
-        raise AsItCame("failed", "unreadable") from None
-    if read.shards_failed:
-        raise AsItCame("failed", "shard_failures")
-    return splice_response(read, None, found.start, found.size)
-
-
-def _forward(outcomes: Mapping[int, Outcome]) -> tuple[Forward, Sequence[Outcome]]:
-    ordered = _in_order(outcomes)
-    return Forward((_header(ordered),) if ordered else ()), ordered
-
-
-def _in_order(outcomes: Mapping[int, Outcome]) -> Sequence[Outcome]:
+def _sort(outcomes: Mapping[int, Outcome]) -> Sequence[Outcome]:
     return [outcomes[position] for position in sorted(outcomes)]
-
-
-def _header(outcomes: Sequence[Outcome]) -> bytes:
-    """One header line for all items that have a route: the worst status, its first reason."""
-    worst = min(outcomes, key=lambda outcome: _WORST_FIRST.index(outcome.status))
-    rescored = [one for one in outcomes if one.status in ("applied", "partial")]
-    parts: list[str] = [worst.status]
-    if worst.reason:
-        parts.append(f"reason={worst.reason}")
-    parts.append(f"plan={'+'.join(dict.fromkeys(one.plan for one in outcomes))}")
-    parts += [f"items={len(outcomes)}", f"rescored={len(rescored)}"]
-    if rescored:
-        parts.append(f"ms={sum(one.ms for one in outcomes):.1f}")
-    return FIELD + b": " + "; ".join(parts).encode("ascii")

@@ -1,8 +1,9 @@
-"""The words inside Lucene's query syntax: what is left of a query string without its operators.
+"""The words in Lucene's query syntax, without its operators.
 
-Two dialects: that of `query_string` and the `q` parameter (fields, ranges, regular expressions,
-AND OR NOT), and that of `simple_query_string` (only `+ | - " * ( ) ~`). Neither parser ever
-fails here: a text that Lucene would refuse gives some words or none, and OpenSearch its own error.
+There are two dialects: that of `query_string` and the `q` parameter (fields, ranges, regular
+expressions, AND, OR, NOT), and that of `simple_query_string` (only `+ | - " * ( ) ~`). The readers
+here never fail. For a text that Lucene refuses they return some words or none, and OpenSearch
+answers with an error.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _QUERY_STRING = re.compile(
         | /(?:[^/\\]|\\.)*/
         | [<>]=?(?:[^\s()\\]|\\.)*
       )
-    | (?P<not>NOT(?=[\s(]|$) | [-!](?=\S))       # before a blank these two are no operators
+    | (?P<not>NOT(?=[\s(]|$) | [-!](?=\S))       # before a blank these are no operators
     | (?P<ignore>[-!] | (?:AND|OR)(?=[\s(]|$) | && | \|\| | \+ | [\^~][0-9.]*)
     | (?P<field>(?:[^\s+\-!(){}\[\]^"~:/\\&|<>]|\\.)(?:[^\s!(){}\[\]^"~:/\\]|\\.)*)\s*:
     | (?P<term>(?:[^\s(){}\[\]^"~\\]|\\.)+)
@@ -45,14 +46,14 @@ _SIMPLE_QUERY_STRING = re.compile(
 )
 
 
-def words_of_query_string(text: str, is_text_field: Callable[[str], bool]) -> str:
-    """The words that are asked for: nothing that is negated, a range, a regular expression, or
-    in a clause on a field for which `is_text_field` says no."""
+def read_query_string_words(text: str, is_text_field: Callable[[str], bool]) -> str:
+    """The words of a `query_string`, without negated words, ranges and regular expressions, and
+    without clauses on fields for which `is_text_field` is false."""
     return _words(text, _QUERY_STRING, "*?", is_text_field, doubled_cancels=False)
 
 
-def words_of_simple_query_string(text: str) -> str:
-    """The words that are asked for: nothing that is negated; a minus before a minus undoes it."""
+def read_simple_query_string_words(text: str) -> str:
+    """The words of a `simple_query_string`, without negated words; two minus signs cancel out."""
     return _words(text, _SIMPLE_QUERY_STRING, "*", lambda field: True, doubled_cancels=True)
 
 
@@ -65,8 +66,8 @@ def _words(
     doubled_cancels: bool,
 ) -> str:
     words: list[str] = []
-    dropped = [False]  # for each open parenthesis, whether what stands in it is dropped
-    drop_next = False  # a negation or another field stands before the next clause
+    dropped = [False]  # for each open parenthesis, whether its content is dropped
+    drop_next = False  # whether a negation or another field stands before the next clause
     for token in tokens.finditer(text):
         kind = token.lastgroup
         if kind == "not":
@@ -92,7 +93,7 @@ def _words(
 
 
 def _plain(term: str, wildcards: str) -> str:
-    """A term without the wildcards at its ends; nothing when there are more inside."""
+    """A term without the wildcards at its ends; empty if there are wildcards inside."""
     characters = re.findall(r"\\?.", term, flags=re.DOTALL)
     plain = "".join("\0" if one in wildcards else one[-1] for one in characters).strip("\0")
     return "" if "\0" in plain else plain

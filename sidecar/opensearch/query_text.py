@@ -1,32 +1,36 @@
-"""The words that a user typed, as read out of a search's query.
+"""Reads the words that a user typed out of a search's query.
 
-The walk follows what is scored: a filter narrows the hits and says little of their order, so
-its texts are never taken, nor those that are negated. Query types without prose, and those that
-are not known here, are passed over.
+Only the scored parts of a query are read. A filter narrows the hits and says little about their
+order, so its texts are ignored, and so are negated texts. Query types without text, and unknown
+ones, are ignored too.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
-from sidecar.opensearch.field_patterns import matches
-from sidecar.opensearch.query_syntax import words_of_query_string, words_of_simple_query_string
+from sidecar.opensearch.query_syntax import read_query_string_words, read_simple_query_string_words
+from sidecar.opensearch_rules.name_patterns import matches
 
 MAX_CHARACTERS = 1000
-"""Longer query texts are cut at a word; neural-search refuses them, models do not read on."""
+"""Longer query texts are cut at a word: neural-search refuses them, and models ignore the rest."""
 
 _MAX_SYNTAX = 4 * MAX_CHARACTERS
-"""Characters of a text that are looked at, operators and blanks included."""
+"""Maximum number of characters of a text that are read, operators and blanks included."""
+
+_MAX_SYNTAX_OF_ALL = 16 * _MAX_SYNTAX
+"""The same for all query strings of a search together; each different one counts once."""
 
 _MAX_DEPTH = 32
-"""Deeper queries are passed over, so that no request can exhaust the stack."""
+"""Deeper parts of a query are ignored, so that no request can exhaust the stack."""
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-"""JSON can spell half a character (`\\ud83d`); tokenizers cannot take it."""
+"""JSON can contain half a character (`\\ud83d`), which tokenizers cannot read."""
 
 _MATCH_KINDS = frozenset({"match", "match_phrase", "match_phrase_prefix", "match_bool_prefix"})
 _SCORED_CHILDREN: Mapping[str, str] = MappingProxyType(
@@ -38,47 +42,55 @@ _SCORED_CHILDREN: Mapping[str, str] = MappingProxyType(
         "has_parent": "query",
         "boosting": "positive",
         "dis_max": "queries",
+        "hybrid": "queries",
     }
 )
 
 
+class TooManyClauses(Exception):
+    """The query has more texts, fields or syntax than are read."""
+
+
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """A text of the query; `fields` are what it is looked up in, none for the index's default."""
+class _QueryText:
+    """A text of the query. `fields` are the fields that it is searched in; empty means the index's
+    default."""
 
     text: str
     fields: tuple[str, ...]
     required: bool
 
 
-def read_query_text(query: object, fields: Sequence[str]) -> str | None:
-    """The query text of a parsed `query`, or None when it has none outside filters.
+def read_query_text(query: object, fields: Sequence[str], max_texts: int) -> str | None:
+    """The query text of a parsed `query`, or None if it has no text outside filters.
 
-    Of several different texts those on `fields` (the plan's, dotted) are preferred, then those
-    that have to match, then the longest.
+    If there are several texts, those on `fields` (the plan's, dotted) are preferred, then those
+    that must match, then the longest. Raises TooManyClauses for more than `max_texts` texts, or for
+    more field names than that in one list.
     """
-    found = [
-        _Found(text, one.fields, one.required)
-        for one in _walk(query, fields, True, _MAX_DEPTH)
-        if (text := tidy(one.text))
-    ]
-    on_fields = [one for one in found if not one.fields or _share_a_field(one.fields, fields)]
-    found = on_fields or found
-    found = [one for one in found if one.required] or found
+    texts = list(islice(_walk(query, _QueryStrings(fields), True, _MAX_DEPTH), max_texts + 1))
+    if len(texts) > max_texts or any(len(one.fields) > max_texts for one in texts):
+        raise TooManyClauses
+    candidates = [replace(one, text=text) for one in texts if (text := tidy(one.text))]
+    names = _Names(fields)
+    on_fields = [one for one in candidates if not one.fields or any(map(names.include, one.fields))]
+    candidates = on_fields or candidates
+    candidates = [one for one in candidates if one.required] or candidates
     # The first of the longest: query builders repeat one text over fields and boosts.
-    return max((one.text for one in found), key=len, default=None)
+    return max((one.text for one in candidates), key=len, default=None)
 
 
-def words_of_q(q: str, default_field: str | None, fields: Sequence[str]) -> str | None:
+def read_q_words(q: str, default_field: str | None, fields: Sequence[str]) -> str | None:
     """The query text of the URL's `q`, a `query_string` whose default field is `df`."""
     own = () if default_field is None else (default_field,)
-    return tidy(_words_of_query_string(q, own, fields)) or None
+    return tidy(_QueryStrings(fields).words(q, own)) or None
 
 
-def text_at(body: object, path: str) -> str | None:
-    """The text at a dotted path into the search body, as `query.match.title.query`.
+def read_text_at(body: object, path: str) -> str | None:
+    """The text at a dotted path in the search body, such as `query.match.title.query`.
 
-    A number in the path indexes an array; a key may have dots itself (`query.match.title.en`).
+    A number in the path is an index into an array. A key may contain dots itself
+    (`query.match.title.en`).
     """
     keys = path.split(".")
     if len(keys) > _MAX_DEPTH:
@@ -95,10 +107,62 @@ def tidy(text: str) -> str:
     return head if blank else text[:MAX_CHARACTERS]
 
 
+class _Names:
+    """Names of fields, to compare with the fields that a query names."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.all = names
+        self._all = frozenset(names)
+
+    def include(self, pattern: str) -> bool:
+        """Whether a query's field is one of them, a multi-field of one, or a pattern for one."""
+        keys = pattern.split(".", _MAX_DEPTH)
+        if any(".".join(keys[:count]) in self._all for count in range(1, len(keys) + 1)):
+            return True
+        return "*" in pattern and any(matches(pattern, name) for name in self.all)
+
+
+class _QueryStrings:
+    """Reads the query strings of one search, within a bound for all of them together."""
+
+    def __init__(self, plan_fields: Sequence[str]) -> None:
+        self._plan_fields = tuple(plan_fields)
+        self._words: dict[tuple[str, tuple[str, ...] | None], str] = {}
+        self._steps_left = _MAX_SYNTAX_OF_ALL
+
+    def words(self, text: str, own: tuple[str, ...]) -> str:
+        """The words of a `query_string`; `own` are the fields that it names itself."""
+        names = _Names((*own, *self._plan_fields))
+
+        def is_text_field(pattern: str) -> bool:
+            if "*" in pattern:
+                self._spend(len(names.all))
+            return names.include(pattern)
+
+        return self._once(text, own, lambda cut: read_query_string_words(cut, is_text_field))
+
+    def simple_words(self, text: str) -> str:
+        """The words of a `simple_query_string`."""
+        return self._once(text, None, read_simple_query_string_words)
+
+    def _once(self, text: str, own: tuple[str, ...] | None, read: Callable[[str], str]) -> str:
+        # Query builders repeat one text over fields and boosts.
+        key = (text[:_MAX_SYNTAX], own)
+        if key not in self._words:
+            self._spend(len(key[0]))
+            self._words[key] = read(key[0])
+        return self._words[key]
+
+    def _spend(self, steps: int) -> None:
+        self._steps_left -= steps
+        if self._steps_left < 0:
+            raise TooManyClauses
+
+
 def _walk(
-    query: object, plan_fields: Sequence[str], required: bool, depth: int
-) -> Iterator[_Found]:
-    """Every text of the scored part of a query, in its order."""
+    query: object, strings: _QueryStrings, required: bool, depth: int
+) -> Iterator[_QueryText]:
+    """Every text of the scored part of a query, in order."""
     if not isinstance(query, dict) or depth == 0:
         return
     for kind, setting in query.items():
@@ -107,38 +171,33 @@ def _walk(
         if kind in _MATCH_KINDS:
             for field, value in setting.items():
                 text = value.get("query") if isinstance(value, dict) else value
-                yield _Found(_text(text), (field,), required)
+                yield _QueryText(_text(text), (field,), required)
         elif kind in ("multi_match", "combined_fields"):
-            yield _Found(_text(setting.get("query")), _fields_of(setting), required)
+            yield _QueryText(_text(setting.get("query")), _fields_of(setting), required)
         elif kind == "query_string":
             own = _fields_of(setting)
-            words = _words_of_query_string(_text(setting.get("query")), own, plan_fields)
-            yield _Found(words, own, required)
+            words = strings.words(_text(setting.get("query")), own)
+            yield _QueryText(words, own, required)
         elif kind == "simple_query_string":
-            words = words_of_simple_query_string(_text(setting.get("query"))[:_MAX_SYNTAX])
-            yield _Found(words, _fields_of(setting), required)
+            words = strings.simple_words(_text(setting.get("query")))
+            yield _QueryText(words, _fields_of(setting), required)
         elif kind in ("neural", "neural_sparse"):
-            # The field is a vector; the text that it was made of stands in others.
+            # The field is a vector; the text that it was made from is in other fields.
             for value in setting.values():
                 text = value.get("query_text") if isinstance(value, dict) else None
-                yield _Found(_text(text), (), required)
+                yield _QueryText(_text(text), (), required)
         elif kind == "intervals":
             for field, rule in setting.items():
                 for text in _interval_texts(rule, depth - 1):
-                    yield _Found(text, (field,), required)
+                    yield _QueryText(text, (field,), required)
         elif kind == "bool":
             for clause in _as_list(setting.get("must")):
-                yield from _walk(clause, plan_fields, required, depth - 1)
+                yield from _walk(clause, strings, required, depth - 1)
             for clause in _as_list(setting.get("should")):
-                yield from _walk(clause, plan_fields, False, depth - 1)
+                yield from _walk(clause, strings, False, depth - 1)
         elif kind in _SCORED_CHILDREN:
             for clause in _as_list(setting.get(_SCORED_CHILDREN[kind])):
-                yield from _walk(clause, plan_fields, required, depth - 1)
-
-
-def _words_of_query_string(text: str, own: Sequence[str], plan_fields: Sequence[str]) -> str:
-    fields = (*own, *plan_fields)
-    return words_of_query_string(text[:_MAX_SYNTAX], lambda name: _share_a_field((name,), fields))
+                yield from _walk(clause, strings, required, depth - 1)
 
 
 def _interval_texts(rule: object, depth: int) -> Iterator[str]:
@@ -167,15 +226,6 @@ def _fields_of(setting: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(
         field.partition("^")[0] for field in _as_list(named) if isinstance(field, str) and field
     )
-
-
-def _share_a_field(patterns: Sequence[str], fields: Sequence[str]) -> bool:
-    return any(_covers(pattern, field) for pattern in patterns for field in fields)
-
-
-def _covers(pattern: str, field: str) -> bool:
-    """Whether a query's field means the plan's: the same, a glob, or a multi-field of it."""
-    return matches(pattern, field) or pattern.startswith(field + ".")
 
 
 def _at(value: object, keys: Sequence[str]) -> object:

@@ -1,115 +1,116 @@
-"""Which requests are searches of a routed index, and whose plan they get; all other requests of
-the proxy listener pass unread, so the first look at a path has to be quick."""
+"""Which requests are searches, and which plan an index list gets.
+
+This runs for all requests of the proxy listener, so the first check of a path must be quick.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final, Literal
 
-from sidecar.config import Route
-from sidecar.opensearch.url_parameters import BadUrl, decode_escapes
+from sidecar.config.routes import Route
+from sidecar.opensearch_rules.index_lists import cut_first_name, is_long_list
+from sidecar.spans.url_parameters import BadUrl, decode_escapes
+
+Endpoint = Literal["_search", "_search/template", "_msearch", "_msearch/template"]
+
+_ENDPOINTS: Final[dict[tuple[bytes, ...], Endpoint]] = {
+    (b"_search",): "_search",
+    (b"_search", b"template"): "_search/template",
+    (b"_msearch",): "_msearch",
+    (b"_msearch", b"template"): "_msearch/template",
+}
+
+_PATTERN_SIGNS: Final = frozenset("*?:")
 
 
 @dataclass(frozen=True, slots=True)
-class RoutedSearch:
-    """A search that has a plan.
+class SearchCall:
+    """A request for one of OpenSearch's search endpoints.
 
-    `plan` is the plan's name, `indices` the names of the index list, decoded; none for
-    `/_search`, which searches everything.
+    `names` is the index list in its path, decoded. It is empty for `/_search`, which searches all
+    indexes. If the list has too many names, `cut` is true and `names` has only the first one.
     """
 
-    plan: str
-    indices: tuple[str, ...]
+    endpoint: Endpoint
+    names: tuple[str, ...]
+    cut: bool = False
 
 
-def find_route(method: bytes, target: bytes, routes: Sequence[Route]) -> RoutedSearch | None:
-    """Give a request its route, or None when it is to be forwarded unread.
+def read_search_call(method: bytes, target: bytes, max_names: int) -> SearchCall | None:
+    """Read a request's first line; None if OpenSearch does not treat the request as a search.
 
-    A search is GET or POST of exactly `/_search` or `/INDICES/_search`; many other paths end in
-    `/_search` and are no searches of an index. Every name of a comma list has to lead to the same
-    plan. Runs for every request of the proxy listener.
+    Runs for every request of the proxy listener. A search is GET or POST of `/ENDPOINT` or
+    `/INDICES/ENDPOINT`. Other paths that end in `/_search` are no searches.
     """
-    path = target.partition(b"?")[0]
-    if not path.endswith(b"/_search"):
+    # Nearly all requests end here, so this check is the cheapest one.
+    if b"search" not in target or method not in (b"GET", b"POST"):
         return None
-    names = _names_in(method, path)
-    plan = None if names is None else find_plan(names, routes)
-    return None if names is None or plan is None else RoutedSearch(plan, names)
-
-
-def find_template_route(
-    method: bytes, target: bytes, routes: Sequence[Route]
-) -> RoutedSearch | None:
-    """The same for `/_search/template` and `/INDICES/_search/template`."""
-    search = _target_of_search(target)
-    return None if search is None else find_route(method, search, routes)
-
-
-def find_index(method: bytes, target: bytes) -> str | None:
-    """The one name of `/NAME/_search`; None for a list of names, and for all other requests."""
-    path = target.partition(b"?")[0]
-    names = _names_in(method, path) if path.endswith(b"/_search") else None
-    return names[0] if names is not None and len(names) == 1 else None
-
-
-def find_template_index(method: bytes, target: bytes) -> str | None:
-    """The same for `/NAME/_search/template`."""
-    search = _target_of_search(target)
-    return None if search is None else find_index(method, search)
-
-
-def find_multi_search(method: bytes, target: bytes) -> tuple[str, ...] | None:
-    """The index list that the items of an `_msearch` without one of their own have.
-
-    It is empty for `/_msearch`, which searches everything; None for all other requests.
-    """
-    path = target.partition(b"?")[0]
-    return _names_in(method, path) if path.endswith(b"/_msearch") else None
+    path = target.partition(b"?")[0].rstrip(b"/")
+    if not path.endswith((b"search", b"search/template")) or b"#" in path:
+        return None
+    # As in OpenSearch's router (`PathTrie`): slashes at the end do not count, and the slash at the
+    # beginning may be missing. The path is split before its escapes are decoded, so `a%2Fb` is one
+    # segment, and `%5Fsearch` is no endpoint.
+    segments = path.removeprefix(b"/").split(b"/", 3)
+    endpoint = _ENDPOINTS.get(tuple(segments))
+    if endpoint is not None:
+        return SearchCall(endpoint, ())
+    endpoint = _ENDPOINTS.get(tuple(segments[1:]))
+    if endpoint is None:
+        return None
+    # Commas at the end do not count either, and an empty list means all indexes.
+    encoded_list = segments[0].rstrip(b",")
+    if not encoded_list:
+        return None if segments[0] else SearchCall(endpoint, ())
+    cut = is_long_list(encoded_list, max_names)
+    if cut:
+        encoded_list = cut_first_name(encoded_list)
+    try:
+        names = decode_escapes(encoded_list, plus_is_blank=False).split(",")
+    except BadUrl:
+        return None
+    return SearchCall(endpoint, tuple(names), cut)
 
 
 def find_plan(names: Sequence[str], routes: Sequence[Route]) -> str | None:
-    """The plan that every name of an index list leads to; no names at all mean everything."""
+    """The plan of an index list, or None if its names do not all have the same one.
+
+    It is the first plan of a route with several. An empty list means all indexes.
+    """
+    route = find_route(names, routes)
+    return None if route is None else route.plans[0]
+
+
+def find_route(names: Sequence[str], routes: Sequence[Route]) -> Route | None:
+    """The route of an index list, or None if its names do not all have the same plan or plans.
+
+    If several routes have the same plans, it is the first of them by index.
+    """
     if not names:
-        return _plan_as_spelled("*", routes)
-    plans = {_plan_of(name, routes) for name in names}
-    plan = plans.pop()
-    return None if plans else plan
-
-
-def _target_of_search(target: bytes) -> bytes | None:
-    """The target of a search by template as if it were a plain search."""
-    path, mark, query = target.partition(b"?")
-    if not path.endswith(b"/_search/template"):
+        return _find_literal("*", routes)
+    found = [_find_for_name(name, routes) for name in dict.fromkeys(names)]
+    choices = {route and _list_choices(route) for route in found}
+    if len(choices) > 1:
         return None
-    return path.removesuffix(b"/template") + mark + query
+    return min((route for route in found if route), key=lambda route: route.index, default=None)
 
 
-def _names_in(method: bytes, path: bytes) -> tuple[str, ...] | None:
-    """The index list of `/ENDPOINT` or `/INDICES/ENDPOINT`, decoded; None for another path."""
-    if method not in (b"GET", b"POST"):
-        return None
-    # As in OpenSearch the path is split before its escapes are decoded: `a%2Fb` is one segment.
-    segments = path.split(b"/")
-    if segments[0] or len(segments) > 3 or b"#" in path:
-        return None
-    if len(segments) == 2:
-        return ()
-    try:
-        expression = decode_escapes(segments[1], plus_is_blank=False)
-    except BadUrl:
-        return None
-    return tuple(expression.split(","))
+def _list_choices(route: Route) -> tuple[object, ...]:
+    split = route.split and tuple(route.split.items())
+    return route.plan, split, route.by and repr(route.by), route.interleave
 
 
-def _plan_of(name: str, routes: Sequence[Route]) -> str | None:
+def _find_for_name(name: str, routes: Sequence[Route]) -> Route | None:
     if not name:
         return None
-    # What stands for indices unknown here counts only if the operator wrote the very same; a
-    # name with a leading underscore is no index but one of OpenSearch's own paths.
-    if name[0] in "-<_" or any(sign in name for sign in "*?:"):
-        return _plan_as_spelled(name, routes)
-    return next((route.plan for route in routes if route.matches(name)), None)
+    # A pattern stands for indexes that are not known here. It has a plan only if a route has the
+    # same text. A name with a leading underscore is a path of OpenSearch's own.
+    if name[0] in "-<_" or not _PATTERN_SIGNS.isdisjoint(name):
+        return _find_literal(name, routes)
+    return next((route for route in routes if route.matches(name)), None)
 
 
-def _plan_as_spelled(name: str, routes: Sequence[Route]) -> str | None:
-    return next((route.plan for route in routes if route.index == name), None)
+def _find_literal(name: str, routes: Sequence[Route]) -> Route | None:
+    return next((route for route in routes if route.index == name), None)

@@ -1,8 +1,8 @@
-"""Text that a search's own answer does not carry, fetched by the ids of its hits.
+"""Fetches text that a search's own answer does not contain, by the ids of its hits.
 
-The client's `_source`, `stored_fields`, `script_fields` and `filter_path` stay as they are; what
-they keep back is asked for in a search of its own. It carries every field of the client's head
-that says who he is, so it reads what he may read, and no more.
+The client's `_source`, `stored_fields`, `script_fields` and `filter_path` stay unchanged, and the
+text that they leave out is fetched by a separate search. That search has all fields of the client's
+head that identify the client, so it can read what the client can read, and nothing else.
 """
 
 from __future__ import annotations
@@ -13,24 +13,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from pipelines.errors import RescoreError
-from sidecar.opensearch.search_response import FoundHit, Unreadable, read_hits
-from sidecar.opensearch.url_parameters import read_url_parameters
+from sidecar.opensearch.search_response import ResponseHit, Unreadable, read_search_response
+from sidecar.opensearch.url_options import COPY_OPTIONS, INDEX_OPTIONS
+from sidecar.opensearch_rules.limits import MAX_RESULT_WINDOW
 from sidecar.relay.heads import RequestHead
+from sidecar.spans.url_parameters import read_url_parameters
 
-_MOST_HITS: Final = 10_000  # OpenSearch's default for `index.max_result_window`
-
-# Parameters that decide in which indices and on which copies the ids are looked up.
-_KEPT: Final = frozenset(
-    {
-        *("routing", "preference", "expand_wildcards", "ignore_unavailable", "allow_no_indices"),
-        "ignore_throttled",
-    }
-)
-
-# About the client's own body and answer; this one has others.
-_DROPPED: Final = (
+ABOUT_THE_BODY: Final = (
     *(b"content-type", b"content-encoding", b"accept", b"accept-encoding", b"expect"),
 )
+"""Fields about the client's own body and answer."""
 
 
 class TextNotFetched(RescoreError):
@@ -40,58 +32,73 @@ class TextNotFetched(RescoreError):
 
 
 def write_text_fetch(
-    head: RequestHead, hits: Sequence[FoundHit], fields: Sequence[str]
+    head: RequestHead, hits: Sequence[ResponseHit], fields: Sequence[str]
 ) -> tuple[bytes, bytes]:
     """Head and body of the search that fetches these fields of these hits.
 
-    `head` is the client's, of a `_search` that was read before: its indices as he spelled them.
+    `head` is the client's head of a `_search` that is already read.
     """
+    body = write_ids_query(hits) | {"size": choose_fetch_size(hits), "_source": list(fields)}
+    return write_search(head, (), json.dumps(body | {"track_total_hits": False}).encode())
+
+
+def write_search(
+    head: RequestHead, parameters: Sequence[bytes], body: bytes
+) -> tuple[bytes, bytes]:
+    """Head and body of a search of the same indexes by the same client, with these parameters."""
     path, _, _ = head.target.partition(b"?")
-    # `_none`: an index's own pipeline may drop or rename fields, or need a query to work on.
-    pieces = [b"search_pipeline=_none"]
+    # `_none`: the index's own search pipeline may remove or rename fields, or need a query.
+    pieces = [b"search_pipeline=_none", *parameters]
     for parameter in read_url_parameters(head.target):
-        if parameter.name in _KEPT:
+        if parameter.name in (*INDEX_OPTIONS, *COPY_OPTIONS):
             value = head.target[parameter.start : parameter.end]
             pieces.append(parameter.name.encode() + b"=" + value)
     target = path + b"?" + b"&".join(pieces)
-    body = json.dumps(_query(hits) | _settings(hits, fields)).encode()
-    written = head.write_upstream(
+    return head.write_with_body(
+        body,
         method=b"POST",
         target=target,
-        content_length=len(body),
-        drop=_DROPPED,
+        drop=ABOUT_THE_BODY,
         add=(b"Content-Type: application/json",),
     )
-    return written, body
 
 
-def read_texts(content: bytes, hits: Sequence[FoundHit]) -> tuple[Mapping[str, Any], ...]:
-    """One `_source` for each of the hits, from the answer's body; empty where there is none.
+def read_texts(content: bytes, hits: Sequence[ResponseHit]) -> tuple[Mapping[str, Any], ...]:
+    """The `_source` of each hit, from the answer's body; empty if there is none.
 
-    A hit is known by its index and id. Where documents of one index share an id, by different
-    routing, nothing tells which of them is the hit, so it gets no text.
+    Index and id identify a hit. Documents of one index with different routing may share an id. Then
+    it is not known which of them is the hit, so the hit gets no text.
 
-    Raises TextNotFetched when the answer is not whole.
+    Raises TextNotFetched if the answer is incomplete.
     """
     try:
-        read = read_hits(content)
+        search_response = read_search_response(content)
     except Unreadable:
         raise TextNotFetched("the answer is not a search response") from None
-    if read.shards_failed or read.timed_out or read.terminated_early:
-        raise TextNotFetched("OpenSearch could not look everywhere")
-    if _room(hits) == len(read.hits) > len(hits):
-        raise TextNotFetched("more documents share these ids than are fetched")
-    keys = [(hit.index_name, hit.id) for hit in read.hits]
+    if (
+        search_response.shards_failed
+        or search_response.timed_out
+        or search_response.terminated_early
+    ):
+        raise TextNotFetched("OpenSearch could not search all shards")
+    if choose_fetch_size(hits) == len(search_response.hits) > len(hits):
+        raise TextNotFetched("more documents share these ids than the search fetches")
+    keys = [(hit.index_name, hit.id) for hit in search_response.hits]
     count = Counter(keys)
-    sources = {key: hit.source for key, hit in zip(keys, read.hits, strict=True) if count[key] == 1}
+    sources = {
+        key: hit.source
+        for key, hit in zip(keys, search_response.hits, strict=True)
+        if count[key] == 1
+    }
     return tuple(sources.get((hit.index_name, hit.id), {}) for hit in hits)
 
 
-def _query(hits: Sequence[FoundHit]) -> dict[str, Any]:
+def write_ids_query(hits: Sequence[ResponseHit]) -> dict[str, Any]:
+    """The `query` that finds these hits again."""
     ids: dict[str, dict[str, None]] = {}
     for hit in hits:
         ids.setdefault(hit.index_name, {})[hit.id] = None
-    # Each index with its own ids: behind an alias another index may have the same ones.
+    # Each index gets its own ids, because another index behind an alias may have the same ids.
     clauses = [
         {"bool": {"filter": [{"term": {"_index": index}}, {"ids": {"values": list(values)}}]}}
         for index, values in ids.items()
@@ -99,10 +106,6 @@ def _query(hits: Sequence[FoundHit]) -> dict[str, Any]:
     return {"query": {"bool": {"should": clauses}}}
 
 
-def _settings(hits: Sequence[FoundHit], fields: Sequence[str]) -> dict[str, Any]:
-    return {"size": _room(hits), "_source": list(fields), "track_total_hits": False}
-
-
-def _room(hits: Sequence[FoundHit]) -> int:
-    """How many documents are fetched: room for some that share an id."""
-    return min(2 * len(hits), _MOST_HITS)
+def choose_fetch_size(hits: Sequence[ResponseHit]) -> int:
+    """How many documents to fetch: more than there are hits, as documents may share an id."""
+    return min(2 * len(hits), MAX_RESULT_WINDOW)

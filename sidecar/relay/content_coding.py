@@ -1,4 +1,4 @@
-"""Gzip and deflate, for the few bodies that are read; all others pass in their coding."""
+"""Gzip and deflate, for the few bodies that the sidecar reads; others pass in their coding."""
 
 from __future__ import annotations
 
@@ -9,9 +9,16 @@ from typing import Final
 _GZIP_WINDOW: Final = 16 + zlib.MAX_WBITS
 _LEVEL: Final = 3  # OpenSearch's own
 
+MEMBERS_LIMIT: Final = 1000
+"""Maximum number of members in a gzip body. Parallel compressors put at least 64 KiB of text into a
+member, so this many members hold at least 62 MiB."""
+
+# zlib copies the input that follows the end of a member, so each piece of input is short.
+_BLOCK: Final = 16 << 10
+
 
 class UndecodableBody(ValueError):
-    """The body is not in the coding that its head names, or the coding is not known here."""
+    """The body is not in the coding that its head names, or this coding is not supported."""
 
 
 class DecodedTooLarge(ValueError):
@@ -19,10 +26,10 @@ class DecodedTooLarge(ValueError):
 
 
 def decode_content(body: bytes, coding: bytes | None, *, limit: int) -> bytes:
-    """Undo a `Content-Encoding` value; `limit` is the most bytes that may come out.
+    """Decode a body; `coding` is a `Content-Encoding` value, `limit` the maximum decoded bytes.
 
-    Raises UndecodableBody or DecodedTooLarge. `deflate` is the zlib format or, as many senders
-    have it, raw deflate (RFC 9110, section 8.4.1.2).
+    Raises UndecodableBody or DecodedTooLarge. `deflate` is the zlib format or raw deflate, which
+    many senders use instead (RFC 9110, section 8.4.1.2).
     """
     coding = (coding or b"identity").strip().lower()
     if coding in (b"identity", b""):
@@ -40,7 +47,7 @@ def decode_content(body: bytes, coding: bytes | None, *, limit: int) -> bytes:
 
 
 def encode_content(body: bytes, coding: bytes) -> bytes:
-    """Apply `gzip` or `deflate` (the zlib format) at OpenSearch's level.
+    """Encode a body as `gzip` or `deflate` (the zlib format) at OpenSearch's compression level.
 
     Raises UndecodableBody for another coding.
     """
@@ -56,19 +63,30 @@ def encode_content(body: bytes, coding: bytes) -> bytes:
 
 def _inflate(body: bytes, window: int, limit: int) -> bytes:
     out = bytearray()
-    while True:
-        inflater = zlib.decompressobj(window)
+    view = memoryview(body)
+    at = 0
+    # A gzip body may have several members (RFC 1952, section 2.2).
+    for _ in range(MEMBERS_LIMIT if window == _GZIP_WINDOW else 1):
+        at = _inflate_member(view, at, window, limit, out)
+        if at == len(view):
+            return bytes(out)
+    if window == _GZIP_WINDOW:
+        raise UndecodableBody(f"the compressed body has more than {MEMBERS_LIMIT} members")
+    raise UndecodableBody("bytes follow the compressed body")
+
+
+def _inflate_member(view: memoryview, at: int, window: int, limit: int, out: bytearray) -> int:
+    """Decode one member and append it to `out`; return the offset where the next one begins."""
+    inflater = zlib.decompressobj(window)
+    while not inflater.eof:
+        if at == len(view):
+            raise UndecodableBody("the compressed body ends early")
+        block = view[at : at + _BLOCK]
+        at += len(block)
         try:
-            out += inflater.decompress(body, limit - len(out) + 1)
+            out += inflater.decompress(block, limit - len(out) + 1)
         except zlib.error:
             raise UndecodableBody("the body is not in the content coding it names") from None
         if len(out) > limit:
             raise DecodedTooLarge(f"the decoded body is larger than {limit} bytes")
-        if not inflater.eof:
-            raise UndecodableBody("the compressed body ends early")
-        # A gzip body may have several members (RFC 1952, section 2.2).
-        body = inflater.unused_data
-        if not body:
-            return bytes(out)
-        if window != _GZIP_WINDOW:
-            raise UndecodableBody("there is something behind the compressed body")
+    return at - len(inflater.unused_data)

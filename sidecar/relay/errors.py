@@ -1,4 +1,4 @@
-"""What can go wrong in the relay, and the JSON answer an application gets then."""
+"""What can go wrong in the relay, and the JSON answer that the client then gets."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from http import HTTPStatus
 
 
 class MalformedMessage(ValueError):
-    """A message that breaks HTTP's rules, or one that the relay does not take.
+    """A message that breaks HTTP's rules, or that the relay does not accept.
 
-    `status` is what its sender is answered, when the message is a request.
+    If the message is a request, `status` is the status of the answer to its sender.
     """
 
     def __init__(self, reason: str, status: int = 400) -> None:
@@ -18,9 +18,10 @@ class MalformedMessage(ValueError):
 
 
 class UpstreamError(Exception):
-    """OpenSearch gave no whole answer; `reason` names the cause in answers and in the metric.
+    """OpenSearch did not give a whole answer; `reason` names the cause in answers and metrics.
 
-    `status` is what a client is answered that has nothing of OpenSearch's answer yet.
+    `status` is the status of the relay's own answer to a client that has not yet received any part
+    of OpenSearch's answer.
     """
 
     reason = "upstream_error"
@@ -40,25 +41,38 @@ class UpstreamBroken(UpstreamError):
 
 
 class UpstreamTimeout(UpstreamError):
-    """The node was silent for too long; the request may have run, or may run still."""
+    """The node was silent for too long; the request may have run, or may still run."""
 
     reason = "upstream_timeout"
     status = 504
 
 
+class OutOfDescriptors(UpstreamError):
+    """This process may open no more files, and so no connection; nothing was sent."""
+
+    reason = "out_of_descriptors"
+    status = 503
+
+
 class ResponseTooLarge(UpstreamError):
-    """The answer has more bytes than the caller of `UpstreamPool.exchange` is ready to hold."""
+    """The answer has more bytes than the caller of `UpstreamPool.exchange` allows."""
 
     reason = "response_too_large"
 
 
-def error_answer(status: int, error_type: str, reason: str) -> tuple[bytes, bytes]:
-    """Head and body of an answer of the relay's own, in the shape of OpenSearch's errors."""
+def error_answer(
+    status: int, error_type: str, reason: str, *, close: bool = False
+) -> tuple[bytes, bytes]:
+    """Head and body of the relay's own answer, in the shape of OpenSearch's errors.
+
+    `close`: the connection closes after this answer.
+    """
     error = {"error": {"type": error_type, "reason": reason}, "status": status}
     body = json.dumps(error).encode()
     head = (
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
         "content-type: application/json; charset=UTF-8\r\n"
-        f"content-length: {len(body)}\r\n\r\n"
+        f"content-length: {len(body)}\r\n"
     )
+    head += "Connection: close\r\n\r\n" if close else "\r\n"
     return head.encode(), body

@@ -1,34 +1,29 @@
-"""The seam to the front door: which requests it takes out of the stream, and what it returns."""
+"""The interface to the front: which requests it takes out of the stream, and what it returns."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from sidecar.relay.content_coding import decode_content
 from sidecar.relay.heads import RequestHead, ResponseHead
 
-CONTENT_LIMIT: Final = 32 << 20
-"""Bytes of a decoded request body that are held."""
+SEARCH_BYTES: Final = "limits.search_bytes"
+UNFINISHED_MB: Final = "limits.unfinished_mb"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Request:
-    """A request taken out of the stream: its whole body, without chunks, still content-coded.
+    """A request that the front takes: its whole body, without chunks, still content-coded.
 
-    Without slots, so that the body is decoded once, however often it is looked at.
+    `client_address` is the IP address of the connection's other end. The front stores the decoded
+    body in `decoded`, or the error, so that it decodes only once.
     """
 
     head: RequestHead
     body: bytes
-
-    @cached_property
-    def content(self) -> bytes:
-        """The body without its content coding; raises UndecodableBody or DecodedTooLarge."""
-        coding = self.head.get(b"content-encoding")
-        return decode_content(self.body, coding, limit=CONTENT_LIMIT)
+    client_address: str = ""
+    decoded: list[bytes | Exception] = field(default_factory=list, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +34,35 @@ class Response:
     body: bytes
 
 
+Ended = Callable[[int, str], object]
+"""Gets the status of the client's answer, 0 if there is none, and why OpenSearch's whole answer did
+not reach the client: a reason of `relay_errors_total`, empty if it did."""
+
+
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """Send the original request as it came and stream the answer.
+    """Send the original request unchanged and stream the answer.
 
-    `add`: whole header lines without CRLF for the answer's head, as `X-Rescore: skipped`.
+    `add`: whole header lines without CRLF for the answer's head, such as `X-Rescore: skipped`.
+    `instead`: a request that is sent in place of the original one; its head has the body's length.
+    `ended` is called once, however the request ends.
     """
 
     add: tuple[bytes, ...] = ()
+    instead: Request | None = None
+    ended: Ended | None = field(default=None, compare=False)
+
+    def tell_end(self, status: int, error: str) -> None:
+        """Call `ended`, if there is one."""
+        if self.ended is not None:
+            self.ended(status, error)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A ready answer: `head` as `ResponseHead.write_client` gives it, with its empty line.
+    """A ready answer: `head` as `ResponseHead.write_client` returns it, with its empty line.
 
-    Its framing must be a `Content-Length` equal to the body's; the relay adds `Connection`.
+    The head must have a `Content-Length` equal to the body's length; the relay adds `Connection`.
     """
 
     head: bytes
@@ -61,26 +70,37 @@ class Answer:
 
 
 Take = Callable[[Request], Awaitable[Forward | Answer]]
-"""Answers one taken request. Whatever it raises, the original request is forwarded instead.
+"""Answers one request. If it raises anything, the relay forwards the original request instead.
 
-It is cancelled when the client goes away.
+It is cancelled if the client leaves.
 """
 
 
 class Front(Protocol):
-    """The front door, as the relay sees it; each method answers within microseconds."""
+    """The front, as the relay sees it; each method returns within microseconds."""
 
     def takes(self, head: RequestHead) -> Take | None:
-        """Who answers this request; None lets it pass through."""
+        """What answers this request; None if the relay is to forward it."""
         ...
 
-    def too_large(self, head: RequestHead) -> Forward:
-        """What to add to the answer of a taken request whose body is too large to hold."""
+    def too_large(self, head: RequestHead, key: str) -> Forward | Answer:
+        """What to add to the answer of a request that the front would take, but for its size, or
+        the answer itself.
+
+        `key`: the configuration key of the limit that its body exceeds.
+        """
+        ...
+
+    def answered(self, head: RequestHead, status: int) -> None:
+        """OpenSearch answered a forwarded request with this status.
+
+        Called for every forwarded request, before its answer is sent on.
+        """
         ...
 
 
 class Exchanger(Protocol):
-    """A whole exchange with OpenSearch; the relay's is `UpstreamPool`."""
+    """Makes whole exchanges with OpenSearch; the relay's implementation is `UpstreamPool`."""
 
     async def exchange(self, head: bytes, body: bytes = b"", *, limit: int) -> Response:
         """Send one request and return the whole answer; see `UpstreamPool.exchange`."""

@@ -1,4 +1,4 @@
-"""TCP keep-alive: how a peer that vanished without a word is noticed."""
+"""TCP keep-alive, which detects a peer that vanished without closing its connection."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import asyncio
 import socket
 from typing import Final
 
-# The system's own idle time is two hours, which a search in flight would wait for its dead host.
+# The system's own idle time is two hours. A search would wait that long for a node that is dead.
 _PROBES: Final = (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 6))
 
 
 def keep_alive(transport: asyncio.BaseTransport) -> None:
-    """Have the system probe the peer after 60 s without traffic, and give it up after 60 more."""
+    """Let the system probe the peer after 60 s without traffic, and close after 60 s more."""
     sock = transport.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _PROBES:

@@ -1,8 +1,8 @@
-"""Readers of heads that remember the last ones: applications and nodes mostly repeat theirs.
+"""Readers that remember the latest heads, because clients and nodes mostly repeat theirs.
 
-What is remembered depends on a head's bytes alone, so the same bytes are the same head. Behind the
-whole heads of requests their field lines are remembered, whatever length they give: one
-application's requests differ in little but their first line and the length of their body.
+A parsed head depends on its bytes alone, so the same bytes give the same head. For requests, the
+field lines are remembered too, independently of the body's length: the requests of one client
+differ mostly in their first line and that length.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Final
 
-from sidecar.relay.field_lines import Told, read_request_lines
+from sidecar.relay.field_lines import FieldLines, read_request_lines
 from sidecar.relay.heads import RequestHead, ResponseHead, parse_request_head, parse_response_head
 
 REMEMBERED: Final = 512
-"""Heads, and field lines; of more, those not met for the longest time are forgotten."""
+"""Maximum number of heads, and of field lines; the least recently used are forgotten."""
 
 LONGEST: Final = 4096
-"""Bytes of a head that is remembered: who sends longer ones shall not fill the memory."""
+"""Longer heads, in bytes, are not remembered, so a client cannot fill the memory."""
 
-# As nearly everybody writes it, and short enough for every number to be as good as every other.
+# The usual spelling. So few digits cannot overflow, so all such numbers are equally valid.
 _LENGTH: Final = re.compile(rb"\r\n[Cc]ontent-[Ll]ength: (\d{1,15})\r\n")
 
 
 def request_reader() -> Callable[[bytes], RequestHead]:
-    """A new reader that is like parse_request_head."""
+    """Return a new reader, which does what parse_request_head does."""
     known = lru_cache(REMEMBERED)(partial(parse_request_head, read_lines=_lines_reader()))
 
     def read(raw: bytes) -> RequestHead:
@@ -36,7 +36,7 @@ def request_reader() -> Callable[[bytes], RequestHead]:
 
 
 def response_reader() -> Callable[[bytes], ResponseHead]:
-    """A new reader that is like parse_response_head of an answer to anything but a HEAD."""
+    """Return a new reader, which does what parse_response_head does, except for answers to HEAD."""
     known = lru_cache(REMEMBERED)(parse_response_head)
 
     def read(raw: bytes) -> ResponseHead:
@@ -45,20 +45,20 @@ def response_reader() -> Callable[[bytes], ResponseHead]:
     return read
 
 
-def _lines_reader() -> Callable[[bytes], Told]:
+def _lines_reader() -> Callable[[bytes], FieldLines]:
     known = lru_cache(REMEMBERED)(read_request_lines)
 
-    def read(lines: bytes) -> Told:
+    def read(lines: bytes) -> FieldLines:
         length = _LENGTH.search(lines)
         if length is None:
             return known(lines)
-        # All else in the lines, and whether a length may stand beside it, is the same for 0.
+        # The other lines, and the verdict on them, do not depend on the length: parse with 0.
         start, end = length.span(1)
-        told = known(lines[:start] + b"0" + lines[end:])
-        kept: bytes | None = lines
-        if not told.unchanged and (kept := told.kept) is not None:
+        parsed = known(lines[:start] + b"0" + lines[end:])
+        forwarded: bytes | None = lines
+        if not parsed.unchanged and (forwarded := parsed.forwarded) is not None:
             zero = lines[length.start() : start] + b"0\r\n"
-            kept = kept.replace(zero, length[0], 1)
-        return Told(int(length[1]), told.named, kept, told.unchanged)
+            forwarded = forwarded.replace(zero, length[0], 1)
+        return FieldLines(int(length[1]), parsed.connection_names, forwarded, parsed.unchanged)
 
     return read

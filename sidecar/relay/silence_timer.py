@@ -1,4 +1,4 @@
-"""A time-out on silence that costs nothing per event but a look at the clock."""
+"""A time-out on silence; each event costs only one reading of the clock."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Callable
 
 
 class SilenceTimer:
-    """Calls `passed` once `seconds` have gone by since the last `restart`, unless stopped.
+    """Calls `passed` when `seconds` have passed since the last `restart`, unless stopped.
 
-    Restarting makes no timer of the event loop while one is waiting: that one looks, when its
-    time has come, how long the silence has really lasted. So a connection that carries thousands
-    of requests a second makes one timer in `seconds`.
+    The event loop has at most one timer for it. When that timer fires, it checks how long the
+    silence has really lasted, and starts another if necessary. So a connection that carries
+    thousands of requests a second needs only one timer in `seconds`.
     """
 
     __slots__ = ("_handle", "_loop", "_passed", "_seconds", "_since")
 
-    def __init__(self, seconds: float, passed: Callable[[], None]) -> None:
-        """To be made within the event loop that it will run in."""
+    def __init__(self, seconds: float | None, passed: Callable[[], None]) -> None:
+        """Create it within the event loop that it runs in. `seconds` None: no time-out."""
         self._loop = asyncio.get_running_loop()
         self._seconds = seconds
         self._passed = passed
@@ -25,17 +25,19 @@ class SilenceTimer:
         self._handle: asyncio.TimerHandle | None = None
 
     def restart(self) -> None:
-        """Something happened: the silence begins now."""
+        """Measure silence from now on."""
+        if self._seconds is None:
+            return
         self._since = self._loop.time()
         if self._handle is None:
             self._handle = self._loop.call_later(self._seconds, self._look)
 
     def stop(self) -> None:
-        """Silence is no matter until the next `restart`."""
+        """Ignore silence until the next `restart`."""
         self._since = None
 
     def close(self) -> None:
-        """Stop for good, and let go of the event loop's timer."""
+        """Stop for good, and cancel the event loop's timer."""
         self._since = None
         if self._handle is not None:
             self._handle.cancel()
@@ -43,7 +45,7 @@ class SilenceTimer:
 
     def _look(self) -> None:
         self._handle = None
-        if self._since is None:
+        if self._since is None or self._seconds is None:
             return
         left = self._since + self._seconds - self._loop.time()
         if left > 0:

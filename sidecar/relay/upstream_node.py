@@ -1,4 +1,4 @@
-"""One OpenSearch node: its connections, and whether it is left out for a while."""
+"""One OpenSearch node: its connections, and whether it gets requests."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from sidecar.relay.counts import Counts
+from sidecar.relay.descriptors import ShortageLog, are_short
+from sidecar.relay.errors import OutOfDescriptors
 from sidecar.relay.known_heads import response_reader
 from sidecar.relay.upstream_connection import TimeLimits, UpstreamConnection
 
 _log: Final = logging.getLogger("sidecar.relay")
 
 IDLE_LIMIT: Final = 128
-"""Idle connections kept to one node; the number in use has no limit."""
+"""Maximum number of idle connections to one node; the number in use has no limit."""
 
 _FIRST_PAUSE_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 30.0
 
 
 class UpstreamNode:
-    """A node by its URL. Times are the event loop's."""
+    """A node, identified by its URL. Times are those of the event loop's clock."""
 
     def __init__(
         self,
@@ -43,6 +45,7 @@ class UpstreamNode:
         self._idle: list[UpstreamConnection] = []
         self._pause_s = 0.0
         self._out_until = 0.0
+        self._shortage = ShortageLog()
         counts.node_up(url, True)
 
     @property
@@ -52,15 +55,15 @@ class UpstreamNode:
 
     @property
     def busy(self) -> int:
-        """Connections that carry one."""
+        """Connections that carry a request."""
         return len(self._connections) - len(self._idle)
 
     def is_up(self, now: float) -> bool:
-        """Whether the node gets requests: it answers, or it is time to try it again."""
+        """Whether the node gets requests: it accepts connections, or it is time to try again."""
         return now >= self._out_until
 
     def take_idle(self) -> UpstreamConnection | None:
-        """The connection used last, so that the others may rest; None when there is none."""
+        """The idle connection used last, so that surplus ones time out; None if there is none."""
         while self._idle:
             connection = self._idle.pop()
             if connection.usable:
@@ -68,13 +71,14 @@ class UpstreamNode:
         return None
 
     async def connect(self) -> UpstreamConnection:
-        """Open a connection. Raises OSError (TimeoutError too) and leaves the node out for a while.
+        """Open a connection. If that fails, raise OSError and leave the node out for a while.
 
-        The while doubles from one second to thirty with each failure in a row.
+        The while is one second at first and doubles with each further failure, up to thirty.
+        Raises OutOfDescriptors if this process may open no more files; the node then stays in use.
         """
         loop = asyncio.get_running_loop()
         if self._pause_s:
-            # One request tries the node; those that come meanwhile go to the others.
+            # One request tries the node; meanwhile, other requests go to the other nodes.
             self._out_until = loop.time() + self._limits.connect
         try:
             async with asyncio.timeout(self._limits.connect):
@@ -86,8 +90,12 @@ class UpstreamNode:
                     server_hostname=self._host if self._ssl else None,
                 )
             if not connection.usable:
-                raise ConnectionResetError("the node closed the connection at once")
+                raise ConnectionResetError("the node closed the new connection at once")
         except OSError as error:
+            if are_short(error):
+                self._out_until = 0.0
+                self._shortage.warn("a request gets no connection to OpenSearch")
+                raise OutOfDescriptors("the proxy may open no more files") from error
             self._leave_out(error)
             raise
         if self._pause_s:
@@ -98,7 +106,7 @@ class UpstreamNode:
         return connection
 
     def close(self) -> None:
-        """Close all connections, those in use too."""
+        """Close all connections, including those in use."""
         for connection in list(self._connections):
             connection.close()
 
@@ -110,7 +118,7 @@ class UpstreamNode:
         self._pause_s = min(max(_FIRST_PAUSE_S, 2 * self._pause_s), _LONGEST_PAUSE_S)
         self._out_until = asyncio.get_running_loop().time() + self._pause_s
         self._counts.node_up(self.url, False)
-        # Of a host that vanished they look usable still.
+        # They may still look usable if the host vanished.
         for connection in self._idle.copy():
             connection.close()
 

@@ -1,7 +1,7 @@
-"""The pool: which node and connection a request gets, and whole exchanges for those who read.
+"""The pool: chooses a node and a connection for each request, and makes whole exchanges.
 
-Requests go round the nodes that are up. A request is sent once: only *connecting* is tried at the
-next node, because a node that lost its connection midway may have done the work.
+Requests go to the available nodes in turn. A request is sent once. Only if a node accepts no
+connection is the next node tried: a node whose connection broke midway may have done the work.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Sequence
+from io import BytesIO
 from typing import Final
 
-from sidecar.relay.body import unframe
+from sidecar.relay.body import CHUNKED, Pieces
 from sidecar.relay.counts import Counts
 from sidecar.relay.errors import ResponseTooLarge, UpstreamError, UpstreamUnavailable
 from sidecar.relay.front import Response
@@ -24,7 +25,7 @@ _DEFAULT_LIMITS: Final = TimeLimits()
 
 
 class UpstreamPool:
-    """Connections to the nodes of one cluster. All methods belong to the event loop's thread."""
+    """Connections to the nodes of one cluster. Call all methods in the event loop's thread."""
 
     def __init__(
         self,
@@ -34,16 +35,20 @@ class UpstreamPool:
         ssl_context: ssl.SSLContext | None = None,
         limits: TimeLimits = _DEFAULT_LIMITS,
     ) -> None:
-        """`urls`: `http://host:port` or `https://...`, which need the `ssl_context`."""
+        """`urls`: `http://host:port` or `https://...`; the latter need the `ssl_context`."""
         self._nodes = [UpstreamNode(url, ssl_context, limits, counts) for url in urls]
         self._turn = 0
+        self.watch(counts)
+
+    def watch(self, counts: Counts) -> None:
+        """Let the metric of connections show those of this pool."""
         counts.watch_upstream(
             lambda: sum(node.busy for node in self._nodes),
             lambda: sum(node.idle for node in self._nodes),
         )
 
     def take_idle(self) -> UpstreamConnection | None:
-        """An idle connection of the node whose turn it is; None when it has none."""
+        """An idle connection to the node whose turn it is; None if it has none."""
         nodes = self._nodes
         node = nodes[0] if len(nodes) == 1 else self._in_turn()[0]
         connection = node.take_idle()
@@ -52,9 +57,9 @@ class UpstreamPool:
         return connection
 
     async def connect(self) -> UpstreamConnection:
-        """A new connection to the node whose turn it is, or to the next that accepts one.
+        """Open a connection to the node whose turn it is, or else to the next that accepts one.
 
-        Raises UpstreamUnavailable when none does.
+        Raises UpstreamUnavailable if no node does, and OutOfDescriptors.
         """
         nodes = self._in_turn()
         self._turn += 1
@@ -66,15 +71,21 @@ class UpstreamPool:
     async def exchange(self, head: bytes, body: bytes = b"", *, limit: int) -> Response:
         """Send one request and return the whole answer, without chunks, still content-coded.
 
-        `head` as `RequestHead.write_upstream(content_length=len(body))` gives it; `limit` is the
-        most bytes of raw body to hold. Cancelling closes the connection.
+        `head` and `body` as `RequestHead.write_with_body` returns them. `limit`: the maximum bytes
+        of raw body in the answer. Cancelling closes the connection.
 
-        Raises UpstreamUnavailable (nothing was sent), UpstreamBroken, UpstreamTimeout or
-        ResponseTooLarge.
+        Raises UpstreamUnavailable or OutOfDescriptors (nothing was sent), UpstreamBroken,
+        UpstreamTimeout or ResponseTooLarge.
         """
         connection = self.take_idle() or await self.connect()
         collector = _Collector(connection, limit)
-        connection.begin(collector, head + body, complete=True, to_head=head.startswith(b"HEAD "))
+        connection.begin(
+            collector,
+            head + body,
+            complete=True,
+            to_head=head.startswith(b"HEAD "),
+            payload=collector.payload,
+        )
         try:
             return await collector.whole
         finally:
@@ -86,7 +97,7 @@ class UpstreamPool:
             node.close()
 
     def _in_turn(self) -> list[UpstreamNode]:
-        """The nodes that are up, the next one first; all of them when none is up."""
+        """The nodes that are up, the one whose turn it is first; all nodes if none is up."""
         first = self._turn % len(self._nodes)
         nodes = self._nodes[first:] + self._nodes[:first]
         now = asyncio.get_running_loop().time()
@@ -94,14 +105,15 @@ class UpstreamPool:
 
 
 class _Collector:
-    """An AnswerReceiver that gathers a whole answer."""
+    """An AnswerReceiver that collects a whole answer; `payload`: the content of a chunked one."""
 
     def __init__(self, connection: UpstreamConnection, limit: int) -> None:
         self.whole: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         self._connection = connection
         self._left = limit
         self._head: ResponseHead
-        self._pieces: list[bytes] = []
+        self._pieces = Pieces()
+        self.payload = BytesIO()
 
     def answer_interim(self, raw: bytes) -> None:
         pass
@@ -118,9 +130,11 @@ class _Collector:
         if self._left < 0:
             self._refuse()
             return
-        self._pieces.append(body)
+        chunked = self._head.framing == CHUNKED
+        if not chunked:
+            self._pieces.add(body)
         if ended and not self.whole.done():
-            content = unframe(b"".join(self._pieces), self._head.framing)
+            content = self.payload.getvalue() if chunked else self._pieces.take()
             self.whole.set_result(Response(self._head, content))
 
     def answer_failed(self, error: UpstreamError) -> None:
@@ -136,4 +150,6 @@ class _Collector:
     def _refuse(self) -> None:
         self._connection.abandon(self)
         if not self.whole.done():
-            self.whole.set_exception(ResponseTooLarge("the answer is too large to be held"))
+            self.whole.set_exception(
+                ResponseTooLarge("the answer is larger than the proxy may hold in memory")
+            )

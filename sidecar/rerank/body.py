@@ -1,39 +1,43 @@
-"""Reads a request's body up to a limit, and works on big ones in a thread."""
+"""Reads a request's body, and handles large ones in a thread, with the refusals of these APIs."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
 
 from aiohttp import web
 
-from sidecar.rerank.refusals import Refusal
+from sidecar.api.request_body import BodyCause, BodyError, BodyReader
+from sidecar.event_loop.off_loop import ON_THE_LOOP, Busy, off_loop
+from sidecar.rerank.refusals import RETRY_SECONDS, Cause, Refusal
 
-_ON_THE_LOOP = 16 << 10
-"""Bytes that are read or written as JSON in less than a millisecond; more goes to a thread."""
+_CAUSES: Final[Mapping[BodyCause, Cause]] = {
+    "too_large": "too_large",
+    "broken": "malformed",
+    "coding": "malformed",
+    "late": "late",
+    "crowded": "overload",
+}
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 
-async def receive_body(request: web.Request, limit: int) -> bytes:
-    """The whole body, decompressed; raises Refusal `too_large` as soon as that is known."""
-    refusal = Refusal("too_large", f"the body has more than {limit} bytes")
-    if (request.content_length or 0) > limit:
-        raise refusal
-    parts = []
-    size = 0
+async def receive_body(bodies: BodyReader, request: web.Request, limit: int) -> bytes:
+    """The complete, decoded body of at most `limit` bytes; raises Refusal."""
     try:
-        async for part in request.content.iter_any():
-            size += len(part)
-            if size > limit:
-                raise refusal
-            parts.append(part)
-    except web.RequestPayloadError as error:
-        raise Refusal("malformed", f"the body cannot be read: {error}") from None
-    return b"".join(parts)
+        return await bodies.read(request, limit)
+    except BodyError as error:
+        retry_after_s = RETRY_SECONDS if error.cause == "crowded" else None
+        raise Refusal(_CAUSES[error.cause], error.message, retry_after_s) from None
 
 
-async def beside_the_loop(size: int, work: Callable[[], T]) -> T:
-    """Run `work` at once if `size` bytes are quickly done with, else in a thread."""
-    return work() if size <= _ON_THE_LOOP else await asyncio.to_thread(work)
+async def run_off_loop(size: int, work: Callable[[], _T], most: int = ON_THE_LOOP) -> _T:
+    """Run `work` on `size` bytes: at once for at most `most` bytes, else in a thread.
+
+    Raises Refusal `overload` if too much work waits for a thread.
+    """
+    try:
+        return await off_loop(size, work, most)
+    except Busy:
+        message = "too many requests are waiting to be read; try again later"
+        raise Refusal("overload", message, RETRY_SECONDS) from None

@@ -1,4 +1,4 @@
-"""Cohere's rerank API, v1 and v2: the answer's form.
+"""Cohere's rerank API, v1 and v2: answers.
 
 Source: Cohere's API reference, POST /v1/rerank and /v2/rerank.
 """
@@ -10,11 +10,11 @@ from math import ceil
 from sidecar.rerank.answer import RerankAnswer
 
 _UNIT_DOCUMENTS = 100
-"""Cohere bills a query with up to so many documents as one search unit."""
+"""Documents that Cohere bills together with their query as one search unit."""
 
 
 def write_cohere_v1(answer: RerankAnswer) -> dict[str, object]:
-    """The members of a v1 answer; documents come back as objects, with all their fields."""
+    """The members of a v1 answer; documents are returned as objects with all their fields."""
     return {
         "id": answer.identifier,
         "results": answer.results(answer.as_object),
@@ -23,8 +23,8 @@ def write_cohere_v1(answer: RerankAnswer) -> dict[str, object]:
 
 
 def write_cohere_v2(answer: RerankAnswer) -> dict[str, object]:
-    """The members of a v2 answer. That API sends no documents back; who asks for them, as
-    programs written for v1 or vLLM do, gets them as in v1."""
+    """The members of a v2 answer. Cohere's v2 returns no documents; clients that ask for them, such
+    as programs for v1 or vLLM, get them as in v1."""
     return {
         "id": answer.identifier,
         "results": answer.results(answer.as_object),
@@ -34,4 +34,9 @@ def write_cohere_v2(answer: RerankAnswer) -> dict[str, object]:
 
 def _meta(answer: RerankAnswer, version: str) -> dict[str, object]:
     units = ceil(len(answer.logits) / _UNIT_DOCUMENTS)
-    return {"api_version": {"version": version}, "billed_units": {"search_units": units}}
+    return {
+        "api_version": {"version": version},
+        "billed_units": {"search_units": units},
+        # SiliconFlow's answers have the tokens here; RAGFlow and LiteLLM read them.
+        "tokens": {"input_tokens": answer.tokens, "output_tokens": 0},
+    }

@@ -1,4 +1,4 @@
-"""Infinity's rerank API: the answer's form.
+"""Infinity's rerank API: answers.
 
 Source: the OpenAPI description of infinity_emb, POST /rerank.
 """
@@ -9,7 +9,7 @@ from sidecar.rerank.answer import RerankAnswer
 
 
 def write_infinity(answer: RerankAnswer) -> dict[str, object]:
-    """The members of an answer; a document comes back as a string."""
+    """The members of an answer; documents are returned as strings."""
     return {
         "object": "rerank",
         "id": f"infinity-{answer.identifier}",

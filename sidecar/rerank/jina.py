@@ -1,4 +1,4 @@
-"""Jina's rerank API: the answer's form; vLLM's answers have the same members.
+"""Jina's rerank API: answers.
 
 Source: Jina AI's API reference, POST /v1/rerank.
 """
@@ -9,7 +9,7 @@ from sidecar.rerank.answer import RerankAnswer
 
 
 def write_jina(answer: RerankAnswer) -> dict[str, object]:
-    """The members of an answer; a document comes back as an object with `text`."""
+    """The members of an answer; documents are returned as objects with `text`."""
     return {
         "model": answer.model,
         "object": "list",

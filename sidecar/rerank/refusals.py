@@ -1,4 +1,4 @@
-"""Why a request is refused: one word for each cause, which every API then says in its own form."""
+"""Why a request is refused: one word for each cause. Each API writes it in its own form."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from typing import Literal
 
 from pipelines.errors import DeadlinePassed, ModelFailed, Overloaded, RescoreError
 from sidecar.document_scoring import NotReady
+from sidecar.scoring_line import LineFull
 
 Cause = Literal[
-    "malformed",  # not JSON, a member of the wrong type
-    "missing",  # a member that must be there
+    "malformed",  # not JSON, or a member of the wrong type
+    "missing",  # a required member is absent
     "invalid",  # a value that the API does not allow
-    "too_many",  # more documents or tokens than the limits
-    "too_large",  # more bytes than the limit
+    "too_many",  # more documents or tokens than allowed
+    "too_large",  # more bytes than allowed
+    "late",  # the body did not arrive in time
     "unauthorized",
     "rate",
     "starting",
@@ -22,31 +24,35 @@ Cause = Literal[
     "internal",
 ]
 
-_AGAIN_SECONDS = 2
-"""When to try again after a refusal that time heals: the length of a few searches."""
+RETRY_SECONDS = 2
+"""When to try again after a temporary refusal: about as long as a few searches take."""
 
 
 class Refusal(Exception):
-    """A request that gets an error. `again_s`: when it may be tried again, in whole seconds."""
+    """A request that gets an error. `retry_after_s`: whole seconds until the client may retry."""
 
-    def __init__(self, cause: Cause, message: str, again_s: int | None = None) -> None:
+    def __init__(self, cause: Cause, message: str, retry_after_s: int | None = None) -> None:
         super().__init__(message)
         self.cause: Cause = cause
         self.message = message
-        self.again_s = again_s
+        self.retry_after_s = retry_after_s
 
 
 def refusal_of(error: RescoreError) -> Refusal:
-    """The one place where the causes of the ranking core become those of the rerank APIs."""
+    """The refusal for an error of the ranking core; no other place translates them."""
     match error:
         case NotReady():
-            return Refusal("starting", str(error), _AGAIN_SECONDS)
+            return Refusal("starting", str(error), RETRY_SECONDS)
+        case LineFull():
+            seconds = error.retry_after_s
+            message = f"too many requests are waiting for the model; try again in {seconds} seconds"
+            return Refusal("overload", message, seconds)
         case Overloaded():
             message = "too many requests are waiting for the model; try again later"
-            return Refusal("overload", message, _AGAIN_SECONDS)
+            return Refusal("overload", message, RETRY_SECONDS)
         case DeadlinePassed():
             message = "not all documents could be scored in time; send fewer, or try again"
-            return Refusal("deadline", message, _AGAIN_SECONDS)
+            return Refusal("deadline", message, RETRY_SECONDS)
         case ModelFailed():
             return Refusal("model", str(error))
         case _:

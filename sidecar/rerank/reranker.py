@@ -1,28 +1,28 @@
-"""Documents in, one logit each: what all rerank APIs share, on top of `DocumentScoring`."""
+"""Documents in, one logit each: shared by all rerank APIs, on top of `DocumentScoring`."""
 
 from __future__ import annotations
 
-import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipelines.errors import NoText, RescoreError
 from pipelines.plan import Plan
-from sidecar.config_rerank import CosineLogits, RerankApis
+from sidecar.api.doors import choose_plan
+from sidecar.config.rerank import CosineLogits, RerankApis
 from sidecar.document_scoring import DocumentScoring, GivenDocument
 from sidecar.logits import NO_TEXT, write_logits
+from sidecar.rerank.body import run_off_loop
 from sidecar.rerank.refusals import Refusal, refusal_of
 from sidecar.rerank.token_counts import count_pair_tokens
 
-_DEFAULT_PLAN = "fused"
-
 _ON_THE_LOOP = 4096
-"""Characters whose tokens are counted in less than a millisecond; more goes to a thread."""
+"""Characters whose tokens are counted within a millisecond; for more, a thread does it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
-    """One logit a document, in the order given, and the tokens of all pairs."""
+class DocumentLogits:
+    """One logit for each document, in their order, and the tokens of all pairs."""
 
     logits: tuple[float, ...]
     tokens: int
@@ -30,7 +30,7 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Reranker:
-    """Scores texts by one plan. `cosine` None: the plan's first model gives logits itself."""
+    """Scores texts by one plan. `cosine` None: the first stage's model gives logits itself."""
 
     plan_name: str
     plan: Plan
@@ -39,36 +39,47 @@ class Reranker:
     deadline_s: float
     max_tokens: int
 
-    async def score(self, query: str, documents: Sequence[str]) -> Scored:
-        """Score each document whole, by its best passages; one without text gets `NO_TEXT`.
+    async def score(self, query: str, documents: Sequence[str]) -> DocumentLogits:
+        """Score each document in full, by its best passages; one without text gets `NO_TEXT`.
 
-        Raises Refusal `too_many`, `starting`, `overload`, `deadline` or `model`: either every
-        document that has text is scored, or none.
+        All or nothing: raises Refusal `too_many`, `starting`, `overload`, `deadline` or `model` if
+        not every document with text can be scored.
         """
-        texts = tuple(documents)
-        if len(query) + sum(map(len, texts)) <= _ON_THE_LOOP:
-            tokens = count_pair_tokens(query, texts)
-        else:
-            tokens = await asyncio.to_thread(count_pair_tokens, query, texts)
-        if tokens > self.max_tokens:
+        [logits] = await self.score_each([(query, documents)])
+        return logits
+
+    async def score_each(self, groups: Sequence[tuple[str, Sequence[str]]]) -> list[DocumentLogits]:
+        """The same for several queries, each with its own documents, within one deadline."""
+        deadline = time.monotonic() + self.deadline_s
+        counts = await run_off_loop(
+            sum(len(query) + sum(map(len, documents)) for query, documents in groups),
+            lambda: [count_pair_tokens(query, tuple(documents)) for query, documents in groups],
+            _ON_THE_LOOP,
+        )
+        if sum(counts) > self.max_tokens:
             raise Refusal(
                 "too_many",
-                f"the request has about {tokens} tokens, at most {self.max_tokens} are allowed",
+                f"the request has about {sum(counts)} tokens, at most {self.max_tokens} are "
+                "allowed",
             )
+        answers = []
+        for (query, documents), tokens in zip(groups, counts, strict=True):
+            logits = await self._score(query, documents, deadline - time.monotonic())
+            answers.append(DocumentLogits(logits, tokens))
+        return answers
+
+    async def _score(
+        self, query: str, documents: Sequence[str], deadline_s: float
+    ) -> tuple[float, ...]:
+        given = [GivenDocument(text) for text in documents]
         try:
-            scores = await self.scoring.score(
-                self.plan,
-                query,
-                [GivenDocument(text) for text in texts],
-                self.deadline_s,
-                whole=True,
-            )
+            scores = await self.scoring.score(self.plan, query, given, deadline_s, whole=True)
         except NoText:
-            scores = [None] * len(texts)
+            scores = [None] * len(given)
         except RescoreError as error:
             raise refusal_of(error) from error
         logits = iter(write_logits([s for s in scores if s is not None], self.cosine))
-        return Scored(tuple(NO_TEXT if s is None else next(logits) for s in scores), tokens)
+        return tuple(NO_TEXT if s is None else next(logits) for s in scores)
 
 
 def build_reranker(
@@ -77,17 +88,13 @@ def build_reranker(
     bi_encoders: frozenset[str],
     scoring: DocumentScoring,
 ) -> Reranker:
-    """The reranker that the settings ask for; `bi_encoders` names the models that give cosines.
+    """The configured reranker. `bi_encoders`: names of the models whose scores are cosines.
 
-    Raises ValueError when there is no such plan.
+    Raises ValueError if the configured plan does not exist.
     """
-    name = settings.plan or (_DEFAULT_PLAN if _DEFAULT_PLAN in plans else min(plans, default=None))
-    if name is None or name not in plans:
-        known = ", ".join(sorted(plans)) or "none"
-        wanted = f"there is no plan {name!r}" if name else "rerank APIs need a plan"
-        raise ValueError(f"{wanted}; the plans are: {known}")
+    name = choose_plan(plans, settings.plan)
     plan = plans[name]
-    # Later scores are laid on the range of the first stage's: its model says what they are.
+    # Scores of later stages are mapped to the range of the first, so its model decides.
     cosine = settings.cosine if plan.stages[0].model in bi_encoders else None
     return Reranker(
         plan_name=name,

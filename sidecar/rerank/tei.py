@@ -1,7 +1,7 @@
-"""Hugging Face Text Embeddings Inference, POST /rerank: the request and the answer's form.
+"""Hugging Face Text Embeddings Inference, POST /rerank: requests and answers.
 
-Source: TEI's OpenAPI description. Every text is scored whole, in passages, so `truncate` and
-`truncation_direction` change nothing.
+Source: TEI's OpenAPI description. Every text is scored in full, in passages, so `truncate` and
+`truncation_direction` have no effect.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ _ERRORS: Mapping[Cause, tuple[int, str]] = {
     "invalid": (422, "validation"),
     "too_many": (413, "validation"),
     "too_large": (413, "validation"),
+    "late": (408, "validation"),
     "unauthorized": (401, "unauthorized"),
     "rate": (429, "overloaded"),
     "starting": (503, "unhealthy"),
@@ -30,8 +31,12 @@ _ERRORS: Mapping[Cause, tuple[int, str]] = {
 
 
 def is_tei(body: Mapping[str, Any]) -> bool:
-    """Whether a body sent to /rerank is TEI's and not Infinity's: its documents are `texts`."""
-    return "texts" in body and "documents" not in body
+    """Whether a body sent to `/rerank` is TEI's: its documents are called `texts`.
+
+    Dify's OpenAI-API-compatible plugin may call them so too, and reads another answer. It always
+    sends `return_documents`, which TEI calls `return_text`.
+    """
+    return "texts" in body and "documents" not in body and "return_documents" not in body
 
 
 def read_tei(body: Mapping[str, Any]) -> RerankRequest:
@@ -41,7 +46,7 @@ def read_tei(body: Mapping[str, Any]) -> RerankRequest:
     return RerankRequest(
         query=query,
         documents=texts,
-        given=texts,
+        originals=texts,
         return_documents=read_flag(body, "return_text"),
         raw_scores=read_flag(body, "raw_scores"),
     )
@@ -59,6 +64,6 @@ def write_tei(answer: RerankAnswer) -> list[dict[str, object]]:
 
 
 def write_tei_error(cause: Cause, message: str) -> tuple[int, dict[str, object]]:
-    """Status and body of an error."""
+    """HTTP status and body of an error."""
     status, kind = _ERRORS[cause]
     return status, {"error": message, "error_type": kind}

@@ -1,4 +1,4 @@
-"""Tencent Cloud LKEAP RunRerank, version 2024-05-22: request and answer.
+"""Tencent Cloud LKEAP RunRerank, version 2024-05-22: requests and answers.
 
 Source: Tencent Cloud's API reference for RunRerank, and its official Python and Go SDKs.
 """
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from sidecar.config_rerank import TencentRunRerank
+from sidecar.config.rerank import TencentRunRerank
+from sidecar.document_scoring import is_blank
 from sidecar.rerank.answer import fixed
 from sidecar.rerank.refusals import Cause, Refusal
 
@@ -30,6 +31,7 @@ _CODES: Mapping[Cause, str] = {
     "invalid": "InvalidParameterValue",
     "too_many": "InvalidParameterValue",
     "too_large": "RequestSizeLimitExceeded",
+    "late": "FailedOperation",
     "unauthorized": "AuthFailure.SignatureFailure",
     "rate": "RequestLimitExceeded",
     "starting": "FailedOperation",
@@ -41,7 +43,7 @@ _CODES: Mapping[Cause, str] = {
 
 
 class TencentError(Exception):
-    """An error that this API alone has; `code` is its own word for it."""
+    """An error that only this API has; `code` is the API's name for it."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -51,14 +53,14 @@ class TencentError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RunRerank:
-    """What a caller wants scored."""
+    """Documents to score for a query."""
 
     query: str
     documents: tuple[str, ...]
 
 
 def parse_form(text: str) -> dict[str, str]:
-    """Parse a query string or a form body; the last of equal names counts.
+    """Parse a query string or a form body; if a name is repeated, its last value counts.
 
     Raises Refusal `malformed`.
     """
@@ -70,9 +72,9 @@ def parse_form(text: str) -> dict[str, str]:
 
 
 def gather_documents(parameters: Mapping[str, str]) -> dict[str, Any]:
-    """Turn flat parameters into the JSON form's members: `Docs.0`, `Docs.1` ... become `Docs`.
+    """Turn flat parameters into the members of the JSON form: `Docs.0`, `Docs.1` become `Docs`.
 
-    Raises Refusal `malformed` when a number between them is missing.
+    Raises Refusal `malformed` if a number is missing in between.
     """
     members: dict[str, Any] = {}
     documents: dict[int, str] = {}
@@ -90,8 +92,8 @@ def gather_documents(parameters: Mapping[str, str]) -> dict[str, Any]:
 
 
 def read_run_rerank(members: Mapping[str, Any], settings: TencentRunRerank) -> RunRerank:
-    """Read and check the members. A null one counts as absent, an unknown one is ignored unless
-    the settings are strict. Raises Refusal or TencentError."""
+    """Read and check the members. Null means absent; unknown members are ignored unless the
+    settings are strict. Raises Refusal or TencentError."""
     unknown = sorted(set(members) - _MEMBERS)
     if unknown and settings.strict:
         raise TencentError("UnknownParameter", f"The parameter {unknown[0]} is not recognized.")
@@ -105,7 +107,7 @@ def read_run_rerank(members: Mapping[str, Any], settings: TencentRunRerank) -> R
         raise Refusal("malformed", "Docs must be an array of strings.")
     if model is not None and not isinstance(model, str):
         raise Refusal("malformed", "Model must be a string.")
-    if not query.strip():
+    if is_blank(query):
         raise Refusal("invalid", "Query must not be blank.")
     if not 1 <= len(documents) <= settings.max_documents:
         raise Refusal(
@@ -132,7 +134,7 @@ def write_run_rerank(logits: Sequence[float], tokens: int, request_id: str) -> d
 
 
 def write_error(error: Refusal | TencentError, request_id: str) -> dict[str, object]:
-    """The answer when there is an error."""
+    """The answer to a request that fails."""
     code = error.code if isinstance(error, TencentError) else _CODES[error.cause]
     return _response(request_id, {"Error": {"Code": code, "Message": error.message}})
 

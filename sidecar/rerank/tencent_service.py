@@ -1,7 +1,7 @@
 """The handler of Tencent Cloud's RunRerank at `/`.
 
-Every answer has status 200 and the bare content type `application/json`: with any other the
-official SDKs lose the error, or take it for an empty answer.
+Every answer has status 200 and the content type `application/json` without parameters. With
+others, the official SDKs lose the error or see an empty answer.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from typing import Any
 
 from aiohttp import web
 
-from sidecar.config_rerank import TencentRunRerank
+from sidecar.api.request_body import BodyReader
+from sidecar.api.root_service import RootService
+from sidecar.config.rerank import TencentRunRerank
 from sidecar.rerank.answer import write_json
-from sidecar.rerank.body import beside_the_loop, receive_body
+from sidecar.rerank.body import receive_body, run_off_loop
 from sidecar.rerank.callers import ANONYMOUS, UNKNOWN, RateLimit
 from sidecar.rerank.refusals import Refusal
 from sidecar.rerank.request import parse_object
@@ -33,14 +35,13 @@ from sidecar.rerank.tencent import (
     write_error,
     write_run_rerank,
 )
-from sidecar.rerank.tencent_signatures import Signed, verify_old, verify_tc3
+from sidecar.rerank.tencent_signatures import SignatureInput, verify_old, verify_tc3
 from sidecar.rerank.usage import Usage
-from sidecar.root_service import RootService
 
 _API = "tencent"
 _FORM = "application/x-www-form-urlencoded"
 _OPERATION = ("Action", "Version", "Region")
-# What the old signatures send beside the API's own members.
+# Parameters of the old signatures, beside the API's own members.
 _COMMON = frozenset(
     "Action Version Region Nonce Timestamp SecretId Signature SignatureMethod Language "
     "RequestClient Token".split()
@@ -57,6 +58,7 @@ class TencentService:
         settings: TencentRunRerank,
         reranker: Reranker,
         usage: Usage,
+        bodies: BodyReader,
         *,
         max_body_bytes: int,
         requests_per_second: float,
@@ -64,6 +66,7 @@ class TencentService:
         self._settings = settings
         self._reranker = reranker
         self._usage = usage
+        self._bodies = bodies
         self._max_body_bytes = max_body_bytes
         self._rate = RateLimit(requests_per_second)
 
@@ -75,16 +78,17 @@ class TencentService:
         caller = UNKNOWN
         outcome, documents, tokens = "ok", 0, 0
         try:
-            body = await receive_body(request, self._max_body_bytes)
-            sent = await beside_the_loop(len(body), lambda: _read_sent(request, body))
-            caller = self._verify(request, sent)
+            body = await receive_body(self._bodies, request, self._max_body_bytes)
+            size = len(body) + len(request.raw_path)
+            parts = await run_off_loop(size, lambda: _read_parts(request, body))
+            caller = self._verify(request, parts)
             self._rate.take(caller)
-            self._check_operation(sent.common)
-            members = await beside_the_loop(len(body), lambda: _read_members(sent))
-            asked = read_run_rerank(members, self._settings)
-            scored = await self._reranker.score(asked.query, asked.documents)
-            answer = write_run_rerank(scored.logits, scored.tokens, request_id)
-            documents, tokens = len(asked.documents), scored.tokens
+            self._check_operation(parts.common)
+            members = await run_off_loop(size, lambda: _read_members(parts))
+            run_rerank = await run_off_loop(size, lambda: read_run_rerank(members, self._settings))
+            scores = await self._reranker.score(run_rerank.query, run_rerank.documents)
+            answer = write_run_rerank(scores.logits, scores.tokens, request_id)
+            documents, tokens = len(run_rerank.documents), scores.tokens
         except TencentError as error:
             outcome, answer = error.code, write_error(error, request_id)
         except Refusal as refusal:
@@ -94,24 +98,24 @@ class TencentService:
             failure = Refusal("internal", "An error within the sidecar.")
             outcome, answer = failure.cause, write_error(failure, request_id)
         self._usage.count(_API, caller, outcome, documents, tokens)
-        # As a header: aiohttp would add a charset to the content type of a text.
+        # Set as a header field, because aiohttp adds a charset to `content_type`.
         return web.Response(
             body=write_json(answer).encode(), headers={"Content-Type": "application/json"}
         )
 
-    def _verify(self, request: web.Request, sent: _Sent) -> str:
+    def _verify(self, request: web.Request, parts: _RequestParts) -> str:
         """The name of the caller's key. Raises Refusal or TencentError."""
         keys = self._settings.keys
         if not keys:
             return ANONYMOUS
-        signed = Signed(request.method, sent.query, sent.headers, sent.body)
-        if "x-tc-action" in sent.headers:
-            return verify_tc3(signed, keys, time.time())
+        signature_input = SignatureInput(request.method, parts.query, parts.headers, parts.body)
+        if "x-tc-action" in parts.headers:
+            return verify_tc3(signature_input, keys, time.time())
         if not self._settings.old_signatures:
             raise TencentError(
                 "AuthFailure.InvalidAuthorization", "Sign the request with TC3-HMAC-SHA256."
             )
-        return verify_old(signed, sent.flat or {}, keys, time.time())
+        return verify_old(signature_input, parts.flat or {}, keys, time.time())
 
     def _check_operation(self, common: Mapping[str, str]) -> None:
         action, version, region = (common.get(name) for name in ("Action", "Version", "Region"))
@@ -126,9 +130,9 @@ class TencentService:
 
 
 @dataclass(frozen=True, slots=True)
-class _Sent:
-    """A request in parts. `headers`: names in lower case. `flat`: its parameters when they are
-    in the query or a form, None for a JSON body. `common`: Action, Version and Region."""
+class _RequestParts:
+    """A request in parts. `headers`: names in lower case. `flat`: the parameters in the query or
+    in a form, None for a JSON body. `common`: Action, Version and Region."""
 
     query: str
     headers: Mapping[str, str]
@@ -138,7 +142,7 @@ class _Sent:
 
 
 def _is_tencent(request: web.Request) -> bool:
-    """SDKs name the action in a header; with the old signatures it is a parameter."""
+    """Whether the action is in a header, as from current SDKs, or in a parameter."""
     return (
         "X-TC-Action" in request.headers
         or "Action" in request.query
@@ -146,7 +150,7 @@ def _is_tencent(request: web.Request) -> bool:
     )
 
 
-def _read_sent(request: web.Request, body: bytes) -> _Sent:
+def _read_parts(request: web.Request, body: bytes) -> _RequestParts:
     if request.method not in ("GET", "POST"):
         raise TencentError("UnsupportedProtocol", "Only GET and POST are supported.")
     headers = {name.lower(): value for name, value in request.headers.items()}
@@ -160,12 +164,12 @@ def _read_sent(request: web.Request, body: bytes) -> _Sent:
         common = {name: headers.get(f"x-tc-{name.lower()}", "") for name in _OPERATION}
     else:
         common = {name: (flat or {}).get(name, "") for name in _OPERATION}
-    return _Sent(query, headers, body, flat, common)
+    return _RequestParts(query, headers, body, flat, common)
 
 
-def _read_members(sent: _Sent) -> dict[str, Any]:
-    """The members of the API itself."""
-    if sent.flat is None:
-        return parse_object(sent.body)
-    own = {name: value for name, value in sent.flat.items() if name not in _COMMON}
+def _read_members(parts: _RequestParts) -> dict[str, Any]:
+    """The members of RunRerank, without the common parameters."""
+    if parts.flat is None:
+        return parse_object(parts.body)
+    own = {name: value for name, value in parts.flat.items() if name not in _COMMON}
     return gather_documents(own)

@@ -1,7 +1,7 @@
 """Verifies Tencent Cloud's request signatures: TC3-HMAC-SHA256, HmacSHA256 and HmacSHA1.
 
-Source: Tencent Cloud's "Signature v3" and "Signature" (v1) documents. TC3 is verified over the
-headers that the caller signed, as received: SDKs differ in which ones they sign.
+Source: Tencent Cloud's "Signature v3" and "Signature" (v1) documents. TC3 is verified over
+the headers that the client signed, because SDKs sign different ones.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sidecar.config_rerank import TencentKey
+from sidecar.config.rerank import TencentKey
 from sidecar.rerank.refusals import Refusal
 from sidecar.rerank.tencent import TencentError
 
@@ -25,8 +25,8 @@ _MUST_BE_SIGNED = frozenset(("content-type", "host"))
 
 
 @dataclass(frozen=True, slots=True)
-class Signed:
-    """What a signature is over. Header names are in lower case; `query` is as it was sent."""
+class SignatureInput:
+    """What a signature covers. Header names are in lower case; `query` is not decoded."""
 
     method: str
     query: str
@@ -34,22 +34,28 @@ class Signed:
     body: bytes
 
 
-def verify_tc3(signed: Signed, keys: Mapping[str, TencentKey], now: float) -> str:
-    """Verify a TC3 signature at `now` (seconds since 1970); returns the name of its key.
+def verify_tc3(request: SignatureInput, keys: Mapping[str, TencentKey], now: float) -> str:
+    """Verify a TC3 signature at `now` (seconds since 1970); returns the key's name.
 
-    Raises Refusal `missing` without a timestamp, and TencentError `AuthFailure.*`.
+    Raises Refusal `missing` or `malformed` for the timestamp, else TencentError `AuthFailure.*`.
     """
-    headers = signed.headers
+    headers = request.headers
     scheme, _, rest = headers.get("authorization", "").strip().partition(" ")
     if scheme != _ALGORITHM:
         raise _invalid(f"The Authorization header must begin with {_ALGORITHM}.")
     parts = dict(part.strip().partition("=")[::2] for part in rest.split(","))
     scope = parts.get("Credential", "").split("/")
     names = parts.get("SignedHeaders", "").split(";")
-    if len(scope) != 4 or scope[2:] != [_SERVICE, "tc3_request"]:
+    host = headers.get("host", "")
+    # The SDK for Node.js takes the service from the first part of the address.
+    services = (_SERVICE, host.split(".")[0])
+    if len(scope) != 4 or scope[2] not in services or scope[3] != "tc3_request":
         raise _invalid(f"Credential must be SecretId/date/{_SERVICE}/tc3_request.")
     if not _MUST_BE_SIGNED.issubset(names) or not all(name in headers for name in names):
         raise _invalid("SignedHeaders must name content-type and host, and headers that were sent.")
+    # This also keeps the signed text shorter than the request.
+    if len(set(names)) < len(names):
+        raise _invalid("SignedHeaders must have each name once.")
     secret_id, date = scope[:2]
     name, key = _find_key(keys, secret_id)
     timestamp = headers.get("x-tc-timestamp", "")
@@ -58,29 +64,36 @@ def verify_tc3(signed: Signed, keys: Mapping[str, TencentKey], now: float) -> st
         raise _failure("The date in Credential is not that of X-TC-Timestamp.")
 
     unsigned = headers.get("x-tc-content-sha256") == _UNSIGNED
-    payload = _UNSIGNED.encode() if unsigned else signed.body
-    fields = "".join(f"{field}:{headers[field].strip().lower()}\n" for field in names)
-    canonical = "\n".join(
-        (signed.method, "/", signed.query, fields, ";".join(names), _sha256(payload))
-    )
-    to_sign = "\n".join(
-        (_ALGORITHM, timestamp, "/".join(scope[1:]), _sha256(canonical.encode("utf-8", "replace")))
-    )
+    payload = _UNSIGNED.encode() if unsigned else request.body
     secret = ("TC3" + key.secret).encode()
     for step in scope[1:]:
         secret = hmac.digest(secret, step.encode("utf-8", "replace"), "sha256")
-    expected = hmac.digest(secret, to_sign.encode("utf-8", "replace"), "sha256").hex()
-    _compare(expected, parts.get("Signature", ""))
+
+    def sign(signed_host: str) -> str:
+        signed = {**headers, "host": signed_host}
+        fields = "".join(f"{field}:{signed[field].strip().lower()}\n" for field in names)
+        canonical = "\n".join(
+            (request.method, "/", request.query, fields, ";".join(names), _sha256(payload))
+        )
+        digest = _sha256(canonical.encode("utf-8", "replace"))
+        to_sign = "\n".join((_ALGORITHM, timestamp, "/".join(scope[1:]), digest))
+        return hmac.digest(secret, to_sign.encode("utf-8", "replace"), "sha256").hex()
+
+    # The SDK for Node.js signs the host without its port.
+    _compare((sign(host), sign(host.partition(":")[0])), parts.get("Signature", ""))
     _check_token(key, headers.get("x-tc-token"))
     return name
 
 
 def verify_old(
-    signed: Signed, parameters: Mapping[str, str], keys: Mapping[str, TencentKey], now: float
+    request: SignatureInput,
+    parameters: Mapping[str, str],
+    keys: Mapping[str, TencentKey],
+    now: float,
 ) -> str:
-    """Verify a signature that is one of the parameters; returns the name of its key.
+    """Verify a signature that is a parameter; returns the key's name.
 
-    Raises Refusal `missing` and TencentError `AuthFailure.*`, as `verify_tc3`.
+    Raises the same errors as `verify_tc3`.
     """
     name, key = _find_key(keys, parameters.get("SecretId", ""))
     _check_time(parameters.get("Timestamp", ""), "Timestamp", now)
@@ -93,9 +106,9 @@ def verify_old(
         for field in sorted(parameters)
         if field != "Signature"
     )
-    to_sign = f"{signed.method}{signed.headers.get('host', '')}/?{pairs}"
+    to_sign = f"{request.method}{request.headers.get('host', '')}/?{pairs}"
     computed = hmac.digest(key.secret.encode(), to_sign.encode("utf-8", "replace"), digest)
-    _compare(b64encode(computed).decode(), parameters.get("Signature", ""))
+    _compare((b64encode(computed).decode(),), parameters.get("Signature", ""))
     _check_token(key, parameters.get("Token"))
     return name
 
@@ -110,7 +123,7 @@ def _find_key(keys: Mapping[str, TencentKey], secret_id: str) -> tuple[str, Tenc
 def _check_time(timestamp: str, name: str, now: float) -> None:
     if not timestamp:
         raise Refusal("missing", f"The required parameter {name} is missing.")
-    # Twelve digits are enough for any date, and few enough for every clock function.
+    # Twelve digits are enough for any date, and clock functions accept them.
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
         raise Refusal("malformed", f"{name} must be in seconds since 1970.")
     if abs(now - int(timestamp)) > _SKEW_SECONDS:
@@ -127,8 +140,9 @@ def _check_token(key: TencentKey, token: str | None) -> None:
         raise TencentError("AuthFailure.TokenFailure", "The token is not valid.")
 
 
-def _compare(expected: str, given: str) -> None:
-    if not hmac.compare_digest(expected.encode(), given.encode("utf-8", "replace")):
+def _compare(expected: Sequence[str], signature: str) -> None:
+    sent = signature.encode("utf-8", "replace")
+    if not any(hmac.compare_digest(one.encode(), sent) for one in expected):
         raise _failure("The signature does not match the request and the SecretKey.")
 
 

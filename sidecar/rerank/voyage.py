@@ -1,4 +1,4 @@
-"""Voyage's rerank API: the answer's form.
+"""Voyage's rerank API: answers.
 
 Source: Voyage AI's API reference, POST /v1/rerank.
 """
@@ -9,7 +9,7 @@ from sidecar.rerank.answer import RerankAnswer
 
 
 def write_voyage(answer: RerankAnswer) -> dict[str, object]:
-    """The members of an answer; the list is named `data`, a document in it is a string."""
+    """The members of an answer; the list is called `data`, documents in it are strings."""
     return {
         "object": "list",
         "data": answer.results(answer.as_text),

@@ -1,6 +1,6 @@
-"""How far a run of `sidecar warm` has come, so that the next one goes on behind it.
+"""How far a run of `sidecar warm` has come, so that the next run can resume there.
 
-The file is written after the vectors that it speaks of, so it never claims too much.
+The file is written after the vectors that it counts, so it never claims too much.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from pathlib import Path
 
 
 class AlreadyRunning(Exception):
-    """Another process warms the same index by the same plan."""
+    """Another process is warming the same index with the same plan."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What is done: every document below `number`, the next sequence number to read."""
+    """Every document below `number` is done; `number` is the next sequence number to read."""
 
     number: int = 0
     documents: int = 0
@@ -27,9 +27,9 @@ class Progress:
 
 
 class ProgressFile:
-    """The file of one run; `identity` is all that decides which vectors it makes.
+    """The file of one run; `identity` contains everything that decides which vectors it computes.
 
-    Held by a lock while it is open. Raises AlreadyRunning.
+    It is locked while it is open. Raises AlreadyRunning.
     """
 
     def __init__(self, folder: Path, identity: str) -> None:
@@ -44,11 +44,11 @@ class ProgressFile:
             raise AlreadyRunning from None
 
     def read(self) -> Progress:
-        """What the last run has left; nothing when it came to its end."""
+        """The progress of the last run, if it was interrupted; else that of a new run."""
         try:
             return Progress(**json.loads(self._path.read_text()))
         except (OSError, ValueError, TypeError):
-            return Progress()  # none, or cut off by a full disk: from the start then
+            return Progress()  # no file, or one cut off by a full disk: start again
 
     def write(self, progress: Progress) -> None:
         unfinished = self._path.with_suffix(".unfinished")
@@ -59,7 +59,7 @@ class ProgressFile:
         unfinished.replace(self._path)
 
     def remove(self) -> None:
-        """All is read: the next run begins anew."""
+        """Forget the progress, so that the next run starts again."""
         self._path.unlink(missing_ok=True)
 
     def close(self) -> None:

@@ -12,13 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.nodes.java import NotInstalled, choose_jdk, find_jdks
+from tests.nodes.maven import resolve_class_path
 
 _HERE = Path(__file__).parent
 _INSTALL_SECONDS = 280
 _RUN_SECONDS = 60
 
 Command = tuple[str, ...]
-"""A program with its first arguments; the URL and the name of an index to use are added."""
+"""A program with its first arguments; the URL and what the program works with, such as
+an index, are added."""
 
 
 def java_client() -> Command:
@@ -29,28 +31,61 @@ def java_client() -> Command:
 
 def js_client() -> Command:
     """opensearch-js. Raises `NotInstalled` without node and npm."""
-    node, npm = _find("node", "Node.js 18"), _find("npm", "npm")
-    with _made_once("js", ("package.json", "package-lock.json")) as (folder, made):
-        if not made:
-            for name in ("package.json", "package-lock.json"):
-                shutil.copy(_HERE / "js" / name, folder)
-            _install([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder)
-    return node, str(_HERE / "js" / "client.mjs"), str(folder)
+    return _node_program("js", "client.mjs")
+
+
+def kendra_js_client() -> Command:
+    """The AWS SDK for JavaScript v3. Raises `NotInstalled` without node and npm."""
+    return _node_program("kendra-js", "kendra.mjs")
+
+
+def tencent_js_client() -> Command:
+    """Tencent's SDK for Node.js. Raises `NotInstalled` without node and npm."""
+    return _node_program("kendra-js", "tencent.mjs")
 
 
 def go_client() -> Command:
     """opensearch-go. Raises `NotInstalled` without go."""
-    go = _find("go", "Go 1.22")
-    with _made_once("go", ("go.mod", "go.sum", "main.go")) as (folder, made):
+    return _go_program("go")
+
+
+def kendra_go_client() -> Command:
+    """The AWS SDK for Go v2. Raises `NotInstalled` without go."""
+    return _go_program("kendra-go")
+
+
+def kendra_java_client() -> Command:
+    """The AWS SDK for Java v2. Raises `NotInstalled` without a JDK or Maven."""
+    jdk = choose_jdk(find_jdks(os.environ), (21, 17, 25, 24, 23, 22))
+    folder = _HERE / "kendra-java"
+    jars = resolve_class_path("kendra-java", folder / "pom.xml", {}, jdk.home)
+    path = os.pathsep.join(map(str, jars))
+    quick = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+    return str(jdk.java), *quick, "-cp", path, str(folder / "Kendra.java")
+
+
+def _node_program(language: str, script: str) -> Command:
+    node, npm = _find("node", "Node.js 18"), _find("npm", "npm")
+    with _made_once(language, ("package.json", "package-lock.json")) as (folder, made):
         if not made:
-            _install([go, "build", "-o", str(folder / "client"), "."], _HERE / "go")
+            for name in ("package.json", "package-lock.json"):
+                shutil.copy(_HERE / language / name, folder)
+            _install([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder)
+    return node, str(_HERE / language / script), str(folder)
+
+
+def _go_program(language: str) -> Command:
+    go = _find("go", "Go 1.22")
+    with _made_once(language, ("go.mod", "go.sum", "main.go")) as (folder, made):
+        if not made:
+            _install([go, "build", "-o", str(folder / "client"), "."], _HERE / language)
     return (str(folder / "client"),)
 
 
-def run(command: Command, url: str, index: str) -> list[str]:
+def run(command: Command, url: str, *arguments: str) -> list[str]:
     """Run an application to its end; the lines that it printed."""
     result = subprocess.run(
-        [*command, url, index],
+        [*command, url, *arguments],
         capture_output=True,
         encoding="utf-8",
         check=False,

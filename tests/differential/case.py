@@ -17,7 +17,8 @@ class Case:
 
     `parameters` are spelled as in the URL, where `&` joins them; `fields` are header lines beside
     Host and Content-Length. `body` is None for none; lone surrogates from U+DC80 on stand for
-    bytes that are not UTF-8 (Python's `surrogateescape`).
+    bytes that are not UTF-8 (Python's `surrogateescape`). `section` is the JSON of an `ext.rescore`
+    that only the sidecar gets (`extended.with_section`); empty for none.
     """
 
     method: str
@@ -26,6 +27,7 @@ class Case:
     fields: tuple[str, ...] = ()
     body: str | None = None
     compressed: bool = False
+    section: str = ""
 
     @property
     def target(self) -> str:

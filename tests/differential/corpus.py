@@ -34,6 +34,27 @@ _ODD_TEXTS = (
 _LIMITS = {"indices.breaker.total.limit": "8gb", "search.max_open_scroll_context": 100_000}
 _BULKY_CHARACTERS = 1_100_000
 
+PIPELINES: Mapping[str, dict[str, Any]] = {
+    "fuzz-filters": {
+        "request_processors": [{"filter_query": {"query": {"range": {"rank": {"gte": 2}}}}}]
+    },
+    "fuzz-renames": {
+        "response_processors": [
+            {"rename_field": {"field": "title", "target_field": "name", "ignore_failure": True}}
+        ]
+    },
+    # Fails for documents without a price.
+    "fuzz-strict": {
+        "response_processors": [{"rename_field": {"field": "price", "target_field": "cost"}}]
+    },
+    "fuzz-script": {
+        "request_processors": [{"script": {"source": "ctx._source['explain'] = true"}}]
+    },
+    "fuzz-cuts": {"response_processors": [{"truncate_hits": {"target_size": 2}}]},
+    "fuzz-unnamed": {"response_processors": [{"truncate_hits": {"target_size": 3}}]},
+}
+"""Search pipelines by name. The configuration of `extended` names all but the last."""
+
 Document = dict[str, Any]
 
 
@@ -70,6 +91,8 @@ def load_corpus(host: str, port: int) -> Corpus:
         _ask(host, port, "POST", f"/{index}/_refresh")
     for index in (TEXT, SPREAD):
         _ask(host, port, "PUT", f"/{index}/_alias/{BOTH}")
+    for name, pipeline in PIPELINES.items():
+        _ask(host, port, "PUT", f"/_search/pipeline/{name}", pipeline)
     _ask(host, port, "PUT", "/_cluster/settings", {"transient": _LIMITS})
     pit = _ask(host, port, "POST", f"/{TEXT}/_search/point_in_time?keep_alive=3h")["pit_id"]
     with_text = frozenset(
@@ -87,6 +110,8 @@ def drop_corpus(host: str, port: int) -> None:
     _ask(host, port, "DELETE", "/_search/scroll/_all")
     for index in _MAPPINGS:
         _ask(host, port, "DELETE", f"/{index}")
+    for name in PIPELINES:
+        _ask(host, port, "DELETE", f"/_search/pipeline/{name}")
     limits = dict.fromkeys(_LIMITS)
     _ask(host, port, "PUT", "/_cluster/settings", {"transient": limits})
 

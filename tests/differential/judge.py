@@ -17,10 +17,12 @@ from tests.differential.comparison import (
     outcome_label,
 )
 from tests.differential.corpus import Corpus
+from tests.differential.extended import shows, take_out, with_section
 from tests.differential.reversal import compare_reversed
 from tests.differential.settings import Setting, running_setting
 from tests.differential.wire import KeptConnection
 from tests.nodes.node import Node
+from tests.raw_http import RawResponse
 
 _REPETITIONS = 3
 
@@ -56,6 +58,8 @@ class Judge:
         status = 0 if isinstance(direct, str) else direct.status
         outcome = outcome_label(through)
         difference = self._compare(case, direct, through)
+        if difference is None and self.setting == "extended" and outcome != "forwarded":
+            return self._judge_section(case, direct, Verdict(outcome, status))
         if difference is None:
             return Verdict(outcome, status)
         for _ in range(_REPETITIONS):
@@ -65,6 +69,30 @@ class Judge:
             ):
                 return Verdict(outcome, status, difference, steady=False)
         return Verdict(outcome, status, difference)
+
+    def _judge_section(self, case: Case, direct: Answer, without: Verdict) -> Verdict:
+        """The verdict on the same search with its section; `without` if it has none.
+
+        An `_msearch` that is not in pairs of lines is forwarded with its sections.
+        """
+        extended = with_section(case)
+        if extended is None or without.outcome == "skipped; reason=multi_search":
+            return without
+        for _ in range(_REPETITIONS + 1):
+            through = self._exchange("proxy")(extended.write(self._corpus.pit))
+            outcome = f"{outcome_label(through)} (ext.rescore)"
+            pair: tuple[RawResponse | str, RawResponse | str] = (direct, through)
+            if isinstance(direct, RawResponse) and isinstance(through, RawResponse):
+                if shows(case, through):
+                    outcome = f"{outcome_label(through)} (ext.rescore, explained)"
+                pair = take_out(case, direct, through)
+            difference = self._compare(case, *pair)
+            if difference is None:
+                return Verdict(outcome, without.status)
+            again = self._ask_directly(case)
+            if compare_answers(direct, again):
+                return Verdict(outcome, without.status, difference, steady=False)
+        return Verdict(outcome, without.status, difference)
 
     def differs(self, case: Case) -> bool:
         """Whether a request gets different answers each time."""

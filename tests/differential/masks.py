@@ -54,6 +54,14 @@ def decoded_body(response: RawResponse) -> bytes:
     return zlib.decompress(response.body) if coding == "deflate" else response.body
 
 
+def encoded_body(response: RawResponse, body: bytes) -> bytes:
+    """The reverse of `decoded_body`, for another body of the response."""
+    coding = _coding(response)
+    if coding == "gzip":
+        return gzip.compress(body, mtime=0)
+    return zlib.compress(body) if coding == "deflate" else body
+
+
 def mask(body: bytes, *, is_json: bool) -> bytes:
     """The same for the text of a body, or a part of it."""
     if not is_json and any(name in body for name in _SEVERAL_TIMES):

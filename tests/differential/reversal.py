@@ -1,7 +1,8 @@
 """What a rescored page has to be when the model likes each text better than the one before it.
 
 The direct answer for the whole window tells it: the hits that have text change places with each
-other, last first, and those without keep theirs; place i has the i-th original score.
+other, last first, and those without, or whose score stands apart, keep theirs; place i has the
+i-th original score.
 Answers are compared as parsed, numbers as spelled: the setting `identity` compares the bytes.
 """
 
@@ -14,6 +15,7 @@ from dataclasses import replace
 from typing import Any, TypeAlias
 from urllib.parse import unquote_plus
 
+from pipelines.original_scores import read_original_scores
 from tests.differential.case import Case
 from tests.differential.comparison import (
     Answer,
@@ -102,7 +104,10 @@ def _expected(
 ) -> dict[str, Any]:
     """The direct answer with the page's hits as they have to be."""
     hits = window["hits"]["hits"]
-    places = _order([(hit["_index"], hit["_id"]) for hit in named["hits"]["hits"]], with_text)
+    names = [(hit["_index"], hit["_id"]) for hit in named["hits"]["hits"]]
+    # An item that is sorted has no scores; what is expected of it is not looked at.
+    numbers = [float(hit["_score"][1:]) if hit["_score"] else 0.0 for hit in hits]
+    places = _order(names, numbers, with_text)
     scores = [hit["_score"] for hit in hits]
     moved = [{**hits[place], "_score": score} for place, score in zip(places, scores, strict=True)]
     start, size = page
@@ -113,9 +118,16 @@ def _has_ids(window: dict[str, Any]) -> bool:
     return all("_id" in hit for hit in window["hits"]["hits"])
 
 
-def _order(names: Sequence[tuple[str, str]], with_text: WithText) -> list[int]:
-    """The original place of the hit for each place."""
-    readable = [place for place, name in enumerate(names[:WINDOW]) if name in with_text]
+def _order(
+    names: Sequence[tuple[str, str]], scores: Sequence[float], with_text: WithText
+) -> list[int]:
+    """The original place of the hit for each place; those that stand apart keep theirs."""
+    originals = read_original_scores(scores[:WINDOW])
+    readable = [
+        place
+        for place, name in enumerate(names[:WINDOW])
+        if name in with_text and originals.hold(scores[place])
+    ]
     moved = dict(zip(readable, reversed(readable), strict=True))
     return [moved.get(place, place) for place in range(len(names))]
 
@@ -151,7 +163,7 @@ def _page_of_search(case: Case) -> _Page:
 
 def _widen(case: Case, page: _Page) -> Case:
     # The URL's numbers win over the body's: another way than the proxy's, with the same result.
-    size = max(WINDOW, sum(page))
+    size = _window(json.loads(case.body) if case.body else {}, page)
     return replace(case, parameters=(*case.parameters, "from=0", f"size={size}"))
 
 
@@ -164,4 +176,20 @@ def _page_of_item(line: str) -> _Page | None:
 
 
 def _widen_item(line: str, page: _Page) -> str:
-    return json.dumps({**json.loads(line), "from": 0, "size": max(WINDOW, sum(page))})
+    body = json.loads(line)
+    return json.dumps({**body, "from": 0, "size": _window(body, page)})
+
+
+def _window(body: dict[str, Any], page: _Page) -> int:
+    """Hits of the window: the plan's, as far as the search's own `rescore` leaves them as they are
+    in a search for fewer."""
+    start, size = page
+    rescore = body.get("rescore", [])
+    own: list[int] = [
+        one.get("window_size", 10) for one in (rescore if isinstance(rescore, list) else [rescore])
+    ]
+    window = max(WINDOW, start + size)
+    if not own or not size:
+        return window
+    before = start % size
+    return max(start + size, min(window, before + (max(own) - before) // size * size))

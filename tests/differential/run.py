@@ -7,8 +7,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from random import Random
 
 from tests.differential.case import Case
+from tests.differential.extended import extend_case
 from tests.differential.judge import Judge, Verdict
 from tests.differential.requests import make_case
 
@@ -45,6 +47,8 @@ def run(
 
     def work(number: int) -> Found:
         case = make_case(seed, number)
+        if judge.setting == "extended":
+            case = extend_case(case, Random(f"{seed}:{number}:extended"))
         return Found(number, case, judge.judge(case))
 
     with ThreadPoolExecutor(_THREADS) as threads:

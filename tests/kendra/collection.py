@@ -1,9 +1,9 @@
 """A collection of some hundred documents with attributes, owners, dates, and questions.
 
-Abstracts of the bundled sample, dressed by their number so that every value can be computed again
-in a test: categories, authors, dates, view counts, labs and who may see what. Some have no date, no
-count and no lab. A few documents are written here, for words that no abstract has, and a few are
-long.
+Most are abstracts of the bundled sample. Their categories, authors, dates, view counts, labs and
+access lists are computed from their numbers, so a test can compute every value again. Some have no
+date, no count and no lab. A few documents are written here, for words that no abstract has. A few
+are long.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _START = datetime(2020, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may see a document; data-source groups are spelt `source|group`."""
+    """Who may see a document. Groups of a data source are written `source|group`."""
 
     user_allow: tuple[str, ...] = ()
     user_deny: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ class Access:
     def lets_in(
         self, user: str | None = None, groups: Sequence[str] = (), sources: Sequence[str] = ()
     ) -> bool:
-        """Kendra's rule, in the words of its guide rather than those of the filter."""
+        """Whether a user may see it: the rule of Kendra's guide, not taken from our filter."""
         denied = (
             user in self.user_deny
             or set(groups) & set(self.group_deny)
@@ -78,7 +78,7 @@ _ACCESS = (
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """One document as it lies in the index."""
+    """One document of the index."""
 
     id: str
     title: str
@@ -107,7 +107,10 @@ WRITTEN = (
           datetime(2021, 5, 1, tzinfo=UTC), 30, "Drums"),
     Paper("kettle-5", "Wasserkessel", "Der kettle ist aus Kupfer.", "household", ("Yan",),
           datetime(2019, 5, 1, tzinfo=UTC), 10, None, "de"),
-    # What only ann may know of: words, values and a category that no other document has.
+    Paper("scripts-1", "हिन्दी", "दिल्ली में हिन्दी, বাংলা ভাষা, தமிழ் மொழி, שָׁלוֹם and a cafe\u0301, "
+          "\u0643\u0650\u062a\u064e\u0627\u0628\u064c, \u0e17\u0e35\u0e48. A tretment, misspelt.",
+          "review", ("Rev",), datetime(2018, 5, 1, tzinfo=UTC), None, None, None),
+    # Words, values and a category that no other document has, and that only ann may learn of.
     Paper("secret-1", "Project nightingale", "The nightingale kettle sings at midnight. Only ann "
           "knows of the nightingale kettle.", "mallorys", ("Mallory",),
           datetime(2030, 1, 1, tzinfo=UTC), 1_000_000, "Hidden",
@@ -142,7 +145,7 @@ QUESTIONS = (
 
 @cache
 def papers() -> tuple[Paper, ...]:
-    """The whole collection: judged abstracts first, then others, then those made here."""
+    """The whole collection: judged abstracts, then other abstracts, then documents made here."""
     with gzip.open(_SAMPLE / "corpus.jsonl.gz", "rt") as lines:
         corpus = {entry["_id"]: entry for entry in map(json.loads, lines)}
     judged = [line.split("\t")[1] for line in _lines("qrels.tsv")[1:]]
@@ -161,7 +164,7 @@ def papers() -> tuple[Paper, ...]:
         )
         for number, name in enumerate(chosen)
     ]
-    # Long documents, as several of the other abstracts after one another.
+    # Long documents: each joins several of the other abstracts.
     others = [name for name in corpus if name not in set(chosen)]
     reviews = [
         Paper(
@@ -178,7 +181,7 @@ def papers() -> tuple[Paper, ...]:
 
 @cache
 def judgments() -> dict[str, tuple[str, frozenset[str]]]:
-    """By query id: the text and the relevant documents, of queries with one in the collection."""
+    """By query id: the text and the relevant documents; only queries that have such documents."""
     known = {paper.id for paper in papers()}
     texts = {entry["_id"]: entry["text"] for entry in map(json.loads, _lines("queries.jsonl"))}
     relevant: dict[str, set[str]] = {}
@@ -190,7 +193,7 @@ def judgments() -> dict[str, tuple[str, frozenset[str]]]:
 
 
 def load(url: str) -> None:
-    """Index the collection and its questions; whatever had their names before is gone."""
+    """Index the collection and its questions. Earlier indices with these names are deleted."""
     client = OpenSearch(url)
     for index, properties in ((INDEX, _PAPER_MAPPING), (FAQ_INDEX, _QUESTION_MAPPING)):
         client.indices.delete(index=index, ignore_unavailable=True)
@@ -218,7 +221,7 @@ _ACL = ("user_allow", "user_deny", "group_allow", "group_deny")
 _SOURCE_ACL = ("data_source_group_allow", "data_source_group_deny")
 _ACL_MAPPING = {f"_acl_{name}": _KEYWORD for name in (*_ACL, *_SOURCE_ACL)}
 
-# Fields are named otherwise than the attributes, as those of an index that was there before.
+# Fields have other names than the attributes, as in an index that existed before the sidecar.
 _PAPER_MAPPING = {
     "heading": _TEXT,
     "content": {**_TEXT, "fields": {"spell": {"type": "text"}}},

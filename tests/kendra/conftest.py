@@ -1,4 +1,4 @@
-"""A sidecar that serves the collection as Kendra indexes, over each OpenSearch in turn."""
+"""A sidecar that serves the collection as Kendra indexes, over each OpenSearch version."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.nodes.node import Node
 
 @pytest.fixture(scope="package")
 def loaded(opensearch: Node) -> Iterator[Node]:
-    """A node that has the collection."""
+    """A node with the collection."""
     load(opensearch.url)
     yield opensearch
     unload(opensearch.url)
@@ -22,12 +22,12 @@ def loaded(opensearch: Node) -> Iterator[Node]:
 
 @pytest.fixture(scope="package")
 def kendra(loaded: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kendra]:
-    """The collection behind the fake model, which scores by the share of the query's words."""
+    """The collection with the fake model, which scores a text by its share of the query's words."""
     with serving_kendra(tmp_path_factory.mktemp("kendra"), loaded.url) as served:
         yield served
 
 
 @pytest.fixture(scope="package")
 def client(kendra: Kendra) -> Any:
-    """boto3's client for it."""
+    """A boto3 client of that sidecar."""
     return kendra.client

@@ -1,4 +1,4 @@
-"""What tests put into a request and read out of a reply."""
+"""Helpers that write parts of requests and read parts of replies."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def items(reply: Reply, kind: str = "DOCUMENT") -> list[dict[str, Any]]:
 
 
 def ids(reply: Reply, kind: str = "DOCUMENT") -> list[str]:
-    """Their documents' ids."""
+    """The document ids of the result items of one kind, in their order."""
     return [item["DocumentId"] for item in items(reply, kind)]
 
 
 def attributes(item: Mapping[str, Any]) -> dict[str, Any]:
-    """An item's attributes as a mapping of name to value."""
+    """The attributes of an item, by name."""
     return {
         attribute["Key"]: next(iter(attribute["Value"].values()))
         for attribute in item["DocumentAttributes"]
@@ -58,12 +58,12 @@ def counts(facet: Mapping[str, Any]) -> dict[Any, int]:
 
 def facet(reply: Reply, key: str) -> dict[Any, int]:
     """The counts of the facet on one attribute."""
-    [found] = [each for each in reply["FacetResults"] if each["DocumentAttributeKey"] == key]
-    return counts(found)
+    [result] = [each for each in reply["FacetResults"] if each["DocumentAttributeKey"] == key]
+    return counts(result)
 
 
 def additional(item: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """The additional attributes' texts, by key, in their order."""
+    """The texts of the additional attributes of an item, by key, in their order."""
     return {
         each["Key"]: each["Value"]["TextWithHighlightsValue"]
         for each in item["AdditionalAttributes"]
@@ -71,7 +71,7 @@ def additional(item: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def everything(client: Any, index_id: str, **members: Any) -> list[Reply]:
-    """All pages of a Query, of a hundred items at most."""
+    """All pages of a Query, which together have at most a hundred items."""
     pages: list[Reply] = []
     for number in range(1, 5):
         pages.append(client.query(IndexId=index_id, PageNumber=number, PageSize=33, **members))
@@ -79,5 +79,5 @@ def everything(client: Any, index_id: str, **members: Any) -> list[Reply]:
 
 
 def all_ids(pages: Sequence[Reply], kind: str = "DOCUMENT") -> list[str]:
-    """The documents of several pages."""
+    """The document ids of several pages."""
     return [name for page in pages for name in ids(page, kind)]

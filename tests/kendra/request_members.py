@@ -1,6 +1,6 @@
-"""Members of requests at the edges of what is allowed, and an index that has room for them.
+"""Members of requests at the limits of the API, and an index for such requests.
 
-It has as many attributes as one request may name, and names of the greatest length.
+The index has as many attributes as one request may name, and attribute names of the maximum length.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ LONGEST = "a" * 200
 OF_30 = "n" * 30
 LAB = {"type": "STRING", "field": "Lab"}
 MANY = [f"lab-{number}" for number in range(495)]
-"""With the five others whose names are as short, the 500 that overrides may name."""
+"""Together with the five other attributes with short names: the 500 that overrides may name."""
 
 INDEX: Mapping[str, Any] = {
     **INDEX_SETTINGS,

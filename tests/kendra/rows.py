@@ -1,6 +1,6 @@
-"""Forty documents with attributes, some without each, as a real OpenSearch and a plain list.
+"""Forty documents, some of which lack each attribute, in a real OpenSearch and in a plain list.
 
-A test asks the node and the list the same question.
+A test compares the answers of the two to the same question.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sidecar.config_kendra import KendraIndex
+from sidecar.config.kendra import KendraIndex
 from tests.nodes.node import Node
 from tests.running import request
 
@@ -58,13 +58,13 @@ INDEX = KendraIndex.model_validate(
     }
 )
 LONG_TAG = "\u00e9" * 1500
-"""Longer than the bounds of a range may be."""
+"""A value that is longer than the bounds of a range may be."""
 
 Row = dict[str, Any]
 
 
 def make_row(number: int) -> Row:
-    """A document; each third lacks a team, each fourth its views, each fifth its dates."""
+    """A document. Every third lacks a team, every fourth the views, every fifth the dates."""
     row: Row = {
         "title": f"kettle {number}",
         "body": "copper handle" if number % 2 else "copper kettle and more words",
@@ -94,7 +94,7 @@ def ask(node: Node, method: str, target: str, body: object = None) -> Any:
 
 @contextmanager
 def loaded(node: Node) -> Iterator[Node]:
-    """The node with the documents in two shards."""
+    """The node, with the documents in two shards."""
     settings = {"number_of_shards": 2, "number_of_replicas": 0}
     ask(node, "PUT", f"/{NAME}", {"settings": settings, "mappings": MAPPING})
     for key, row in ROWS.items():

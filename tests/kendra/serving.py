@@ -16,13 +16,13 @@ from tests.kendra.collection import FAQ_INDEX, INDEX
 from tests.running import WORDS, Sidecar, running_sidecar
 
 PAPERS = "11111111-2222-4333-8444-555555555555"
-"""The collection; without user information everything is visible."""
+"""The index of the collection. Without user information, everything is visible."""
 
 GUARDED = "22222222-2222-4333-8444-555555555555"
-"""The same by the policy USER_TOKEN."""
+"""The same collection with the policy USER_TOKEN."""
 
 UTF_16 = "33333333-2222-4333-8444-555555555555"
-"""The same with highlights in UTF-16 units, and without questions, featured sets and tuning."""
+"""The same collection with highlights in UTF-16 units; no questions, featured sets or tuning."""
 
 SECRET = "the secret that tokens are signed with, of 48 bytes or more"
 
@@ -80,11 +80,13 @@ def serving_kendra(
     indexes: Mapping[str, Mapping[str, Any]] | None = None,
     models: Models | None = None,
     model: Mapping[str, str] = WORDS,
+    section: Mapping[str, Any] | None = None,
     **plan: Any,
 ) -> Iterator[Kendra]:
-    """Serve these indexes, or those of this file; `plan`: further keys of their plan.
+    """Serve these indexes, or else those of this file. `section`: further keys of `apis.kendra`.
+    `plan`: further keys of their plan.
 
-    The model `words` is what `model` configures, or that of `models`.
+    The model `words` is taken from `models`, or else configured by `model`.
     """
     tuned = {
         **_ATTRIBUTES,
@@ -105,7 +107,8 @@ def serving_kendra(
         },
         UTF_16: {**INDEX_SETTINGS, "highlight_offsets": "utf_16"},
     }
-    apis = {"kendra": {"indexes": {name: dict(index) for name, index in whole.items()}}}
+    kendra = {"model_deadline_ms": 60_000, **(section or {})}
+    apis = {"kendra": {**kendra, "indexes": {name: dict(index) for name, index in whole.items()}}}
     with running_sidecar(
         folder,
         upstream,
@@ -122,7 +125,7 @@ def serving_kendra(
 
 
 def make_client(sidecar: Sidecar, **credentials: str) -> Any:
-    """boto3's client, as applications make it."""
+    """A boto3 client, created as applications create it."""
     keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local", **credentials}
     return boto3.client(
         "kendra",

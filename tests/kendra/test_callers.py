@@ -48,6 +48,7 @@ def sidecar(node: SecureNode, tmp_path_factory: pytest.TempPathFactory) -> Itera
             OTHERS: {"index": "other1", "fields": fields, "account": account(node, "carol")},
         },
         "region": "us-east-1",
+        "model_deadline_ms": 20_000,
         "access_keys": [
             {"id": "PLAIN", "secret": "plain"},
             {"id": "BOB", "secret": "bob", "account": account(node, "bob")},
@@ -55,11 +56,11 @@ def sidecar(node: SecureNode, tmp_path_factory: pytest.TempPathFactory) -> Itera
             {"id": "LIMITED", "secret": "limited", "indexes": [OTHERS]},
         ],
     }
-    upstream = {"urls": [node.url], "tls": {"ca": str(node.ca)}, **account(node, "admin")}
+    upstream = {"urls": [node.url], "tls": {"ca_file": str(node.ca)}, **account(node, "admin")}
     with running_sidecar(
         tmp_path_factory.mktemp("callers"),
         node.url,
-        {"words": {"deadline_ms": 20_000}},
+        {"words": {}},
         {},
         main={"upstream": upstream, "apis": {"kendra": kendra}},
     ) as running:
@@ -152,6 +153,17 @@ def test_requests_that_are_not_read_any_further(
     members = json.loads(answer.body)
     assert members["__type"] == name
     assert members["Message"] == members["message"] != ""
+
+
+@pytest.mark.parametrize("target", ["AWSKendraFrontend.Query", "Query", "", f"{TARGET}Query"])
+def test_a_target_of_no_service_is_refused_as_the_api_does(sidecar: Sidecar, target: str) -> None:
+    answer = request(sidecar.api, "POST", "/", {"IndexId": REPORTS}, {"X-Amz-Target": target})
+    assert answer.status == 400
+    assert answer.values("Content-Type") == ["application/x-amz-json-1.1"]
+    assert answer.values("x-amzn-ErrorType") == ["UnknownOperationException"]
+    assert json.loads(answer.body)["__type"] == "UnknownOperationException"
+    # Requests without a target are not this API's.
+    assert request(sidecar.api, "POST", "/", {}).status == 404
 
 
 def test_calls_are_counted(sidecar: Sidecar) -> None:

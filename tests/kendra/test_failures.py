@@ -12,9 +12,11 @@ import pytest
 from botocore.exceptions import ClientError
 from opensearchpy import OpenSearch
 
+from sidecar.event_loop.off_loop import OffLoop
 from sidecar.metrics import Metrics
 from sidecar.models.backends.base import FloatArray
-from sidecar.models.scorers import CrossEncoderScorer, Models
+from sidecar.models.pair_scorer import CrossEncoderScorer
+from sidecar.models.scorers import Models
 from tests.kendra.collection import INDEX
 from tests.kendra.replies import ids, items, slices
 from tests.kendra.serving import FAQ_SETTINGS, INDEX_SETTINGS, PAPERS, serving_kendra
@@ -87,7 +89,8 @@ def test_a_model_that_fails_leaves_opensearchs_order(loaded: Node, tmp_path: Pat
 def test_a_model_that_is_late_leaves_opensearchs_order(loaded: Node, tmp_path: Path) -> None:
     stuck = Stuck()
     models = Models({"words": CrossEncoderScorer("words", stuck, Metrics())})
-    with serving_kendra(tmp_path, loaded.url, WITH_QUESTIONS, models, deadline_ms=50) as served:
+    section = {"model_deadline_ms": 50}
+    with serving_kendra(tmp_path, loaded.url, WITH_QUESTIONS, models, section=section) as served:
         try:
             check_without_model(served.client, loaded.url)
         finally:
@@ -196,3 +199,12 @@ def test_what_opensearch_refuses_is_an_error_of_the_service(tmp_path: Path) -> N
         finally:
             server.shutdown()
             thread.join()
+
+
+def test_a_full_line_off_the_event_loop_is_throttling(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving_kendra(tmp_path, "http://127.0.0.1:9", {PAPERS: INDEX_SETTINGS}) as served:
+        monkeypatch.setattr("sidecar.event_loop.off_loop._shared", OffLoop(line=0))
+        answer = post(served, "Query", IndexId=PAPERS, QueryText="a" * 900 + " b" * 4000)
+        assert (answer.error, answer.status) == ("ThrottlingException", 400)

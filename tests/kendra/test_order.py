@@ -54,6 +54,19 @@ def test_the_first_hundred_are_those_of_all_matches(client: Any, order: str) -> 
     assert [views[name] for name in ids(reply)] == known[:100]
 
 
+@pytest.mark.parametrize("text", ["expression of genes in human cells", "copper kettle boils"])
+def test_sorting_keeps_the_result_set(client: Any, text: str) -> None:
+    members = {"IndexId": UTF_16, "QueryText": text, "QueryResultTypeFilter": "DOCUMENT"}
+    plain = client.query(**members, PageSize=100)
+    for order in ("ASC", "DESC"):
+        by_views = {"DocumentAttributeKey": "_view_count", "SortOrder": order}
+        reply = client.query(**members, PageSize=100, SortingConfiguration=by_views)
+        assert reply["TotalNumberOfResults"] == plain["TotalNumberOfResults"]
+        assert len(ids(reply)) == len(ids(plain))
+        if plain["TotalNumberOfResults"] <= 100:
+            assert set(ids(reply)) == set(ids(plain))
+
+
 def test_three_keys_sort_one_after_the_other(client: Any) -> None:
     keys = [("Lab", "ASC"), ("_category", "DESC"), ("_view_count", "ASC")]
     reply = client.query(
@@ -196,3 +209,57 @@ def test_an_override_lifts_where_the_index_is_tuned_and_nowhere_else(client: Any
     assert tuned != plain
     assert confidence(override) == confidence([])
     assert order(GUARDED, DocumentRelevanceOverrideConfigurations=override) == order(GUARDED)
+
+
+@pytest.mark.parametrize(
+    "text", ["expression of genes in cells", "protein kinase signalling in mice"]
+)
+def test_an_importance_of_ten_is_felt(client: Any, text: str) -> None:
+    labs = {paper.id: paper.lab for paper in papers()}
+
+    def mean_rank(importance: int) -> float:
+        relevance = {"ValueImportanceMap": {"Hopper": importance}}
+        reply = client.query(
+            IndexId=PAPERS,
+            QueryText=text,
+            QueryResultTypeFilter="DOCUMENT",
+            AttributeFilter=condition("EqualsTo", "_category", string("genetics")),
+            DocumentRelevanceOverrideConfigurations=[{"Name": "Lab", "Relevance": relevance}],
+            PageSize=100,
+        )
+        # All documents that match, so tuning cannot bring others into the reply.
+        assert len(ids(reply)) == reply["TotalNumberOfResults"] < 100
+        ranks = [rank for rank, name in enumerate(ids(reply), 1) if labs[name] == "Hopper"]
+        return sum(ranks) / len(ranks)
+
+    plain, five, ten = map(mean_rank, (1, 5, 10))
+    assert ten < five < plain
+    assert ten < 0.6 * plain
+
+
+def test_an_irrelevant_document_does_not_pass_a_clearly_relevant_one(client: Any) -> None:
+    members = {
+        "IndexId": PAPERS,
+        "QueryText": "copper kettle boils water",
+        "QueryResultTypeFilter": "DOCUMENT",
+    }
+    for lab in ("Hopper", "Curie", "Drums"):
+        tuning = {"Name": "Lab", "Relevance": {"ValueImportanceMap": {lab: 10}}}
+        reply = client.query(**members, DocumentRelevanceOverrideConfigurations=[tuning])
+        assert ids(reply)[0] == "kettle-1"
+
+
+def test_the_importance_of_an_attribute_is_felt_when_the_query_names_its_value(client: Any) -> None:
+    def order(importance: int) -> list[str]:
+        tuning = {"Name": "_category", "Relevance": {"Importance": importance}}
+        reply = client.query(
+            IndexId=PAPERS,
+            QueryText="growth of cells oncology",
+            QueryResultTypeFilter="DOCUMENT",
+            DocumentRelevanceOverrideConfigurations=[tuning],
+            PageSize=24,
+        )
+        categories = {paper.id: paper.category for paper in papers()}
+        return [categories[name] for name in ids(reply)]
+
+    assert order(10).count("oncology") > 1.5 * order(1).count("oncology")

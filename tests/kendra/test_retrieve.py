@@ -63,6 +63,22 @@ def test_passages_are_ranked_together_and_several_may_be_of_one_document(client:
     assert apart
 
 
+def test_a_long_document_gives_all_its_good_passages(client: Any) -> None:
+    bodies = {paper.id: paper.body for paper in papers()}
+    reviews = {"EqualsTo": {"Key": "_category", "Value": {"StringValue": "review"}}}
+    text = "protein kinase signalling in mice"
+    found = retrieve(client, QueryText=text, AttributeFilter=reviews, PageSize=100)
+    for name, body in bodies.items():
+        if not name.startswith("review-"):
+            continue
+        passages = [item["Content"] for item in found if item["DocumentId"] == name]
+        # The plan reads three passages of a document to order the documents.
+        assert len(passages) > 3
+        ranges = sorted((body.index(each), body.index(each) + len(each)) for each in passages)
+        assert all(end <= begin for (_, end), (begin, _) in zip(ranges, ranges[1:], strict=False))
+        assert sum(len(each.split()) for each in passages) > 0.8 * len(body.split())
+
+
 def test_no_passage_repeats_another(client: Any) -> None:
     contents = [item["Content"] for item in retrieve(client, PageSize=100)]
     assert len(set(contents)) == len(contents)

@@ -65,6 +65,21 @@ def test_words_of_every_script_are_highlighted(client: Any) -> None:
     assert slices(text["DocumentExcerpt"]) == ["na\u00efve"]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["दिल्ली", "हिन्दी"], ["বাংলা"], ["தமிழ்"], ["שָׁלוֹם"], ["cafe\u0301"]),
+        *(["\u0643\u0650\u062a\u064e\u0627\u0628\u064c"], ["\u0e17\u0e35\u0e48"]),
+    ],
+    ids=ascii,
+)
+def test_a_word_is_highlighted_with_its_last_mark(client: Any, words: list[str]) -> None:
+    reply = client.query(IndexId=PAPERS, QueryText=f"({' '.join(words)})")
+    shown = by_id(reply, "scripts-1")
+    assert slices(shown["DocumentExcerpt"]) == words
+    assert slices(shown["DocumentTitle"]) == [word for word in words if word == "हिन्दी"]
+
+
 def suggestions(client: Any, text: str) -> list[dict[str, Any]]:
     reply = client.query(
         IndexId=PAPERS,
@@ -85,8 +100,23 @@ def test_a_misspelt_word_is_corrected_with_offsets_into_the_suggestion(client: A
     ] == [("Kettel", "Kettle", "Kettle"), ("boilss", "boils", "boils"), ("watr", "water", "water")]
 
 
+def test_a_misspelling_that_a_document_has_is_corrected_to_a_popular_word(client: Any) -> None:
+    assert ids(client.query(IndexId=PAPERS, QueryText="tretment")) == ["scripts-1"]
+    [corrected] = suggestions(client, "Tretment of mice")
+    assert corrected["SuggestedQueryText"] == "Treatment of mice"
+
+
 @pytest.mark.parametrize(
-    "text", ["kettle", "kettle boils water", "xqzvwkjh", "kettl3", "", "_category:musik kettle"]
+    "text",
+    [
+        "nightingale",
+        "kettle",
+        "kettle boils water",
+        "xqzvwkjh",
+        "kettl3",
+        "",
+        "_category:musik kettle",
+    ],
 )
 def test_nothing_to_correct_leaves_the_member_out(client: Any, text: str) -> None:
     reply = client.query(
@@ -132,6 +162,10 @@ KETTLES = {f"kettle-{number}" for number in range(1, 6)} | {"secret-1", "secret-
         ("kettle AND _created_at:[2021 TO 2022-12]", {"kettle-2", "kettle-4"}),
         ("kettle AND _created_at:2023-05-01", {"kettle-1"}),
         ("kett* AND dru*", {"kettle-4"}),
+        ("ket*le AND mus*c", {"kettle-4"}),
+        ("quag*re", {"secret-2"}),
+        ("night*ale", {"secret-1"}),
+        ("kettle AND _document_body:qui*ly", {"kettle-1"}),
     ],
 )
 def test_the_advanced_syntax_finds(client: Any, text: str, expected: set[str]) -> None:
@@ -211,8 +245,10 @@ def test_an_answer_highlights_its_sentence_and_cuts_the_excerpt(client: Any) -> 
         confidence = item["ScoreAttributes"]["ScoreConfidence"]
         assert marked["TopAnswer"] == (number == 0 and confidence == "VERY_HIGH")
         cut = item["DocumentExcerpt"]
-        assert text["Text"].startswith(cut["Text"])
+        assert cut["Text"] in text["Text"]
         assert len(cut["Text"]) <= 300
+        # The sentence that is marked as the answer is in the excerpt.
+        assert slices(text)[0] in cut["Text"]
         assert [(h["BeginOffset"], h["EndOffset"]) for h in cut["Highlights"]] == [
             (0, len(cut["Text"]))
         ]
@@ -220,3 +256,39 @@ def test_an_answer_highlights_its_sentence_and_cuts_the_excerpt(client: Any) -> 
         assert item["DocumentId"] in ids(reply) or reply["TotalNumberOfResults"] > 10
     [first] = additional(answers[0]).values()
     assert slices(first) == ["A copper kettle boils water quickly."]
+
+
+@pytest.mark.parametrize(
+    "text", ["copper kettle boils water", "kettle drums", "which kettle sings"]
+)
+def test_answers_are_in_the_order_of_the_documents(client: Any, text: str) -> None:
+    # This index has no tuning, which would move documents but not answers.
+    reply = client.query(IndexId=UTF_16, QueryText=text, PageSize=100)
+    answers = ids(reply, "ANSWER")
+    assert answers
+    assert answers == [name for name in ids(reply) if name in answers]
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {},
+        {"SortingConfiguration": {"DocumentAttributeKey": "Lab", "SortOrder": "ASC"}},
+        {
+            "DocumentRelevanceOverrideConfigurations": [
+                {"Name": "_view_count", "Relevance": {"Importance": 10}}
+            ]
+        },
+    ],
+)
+@pytest.mark.parametrize(
+    "text", ["copper kettle boils water", "kettle drums", "which kettle sings"]
+)
+def test_a_document_has_one_confidence(client: Any, text: str, members: dict[str, Any]) -> None:
+    reply = client.query(IndexId=PAPERS, QueryText=text, PageSize=100, **members)
+    confidences = {item["DocumentId"]: item["ScoreAttributes"] for item in items(reply)}
+    answers = items(reply, "ANSWER")
+    assert answers
+    for answer in answers:
+        assert answer["ScoreAttributes"] == confidences[answer["DocumentId"]]
+        assert answer["ScoreAttributes"]["ScoreConfidence"] in ("VERY_HIGH", "HIGH", "MEDIUM")

@@ -99,7 +99,8 @@ def test_hits_and_passages_are_of_the_visible_documents(client: Any, person: Per
 
 
 def test_without_user_information_everything_is_visible(client: Any) -> None:
-    for context in ({}, None):
+    contexts: list[dict[str, Any] | None] = [{}, None]
+    for context in contexts:
         members = {} if context is None else {"UserContext": context}
         reply = client.query(IndexId=PAPERS, Facets=BROWSE, **members)
         assert reply["TotalNumberOfResults"] == len(papers())
@@ -132,6 +133,7 @@ def test_without_a_token_only_public_documents_are_visible(
         jwt.encode({"user": "ann", "exp": time.time() + 60}, "", "none"),
         json.dumps({"user": "ann", "groups": ["staff"]}),
     ],
+    ids=["no token", "expired", "another secret", "unsigned", "plain JSON"],
 )
 @pytest.mark.parametrize("operation", ["query", "retrieve"])
 def test_a_bad_token_is_denied(client: Any, bad: str, operation: str) -> None:
@@ -382,6 +384,18 @@ def test_user_context_and_the_filter_on_users_hold_both(client: Any) -> None:
         AttributeFilter={"EqualsTo": {"Key": "_user_id", "Value": {"StringValue": "bob"}}},
     )
     assert alone["TotalNumberOfResults"] == len(visible(Person("bob")))
+
+
+def test_an_email_in_the_filter_is_the_user(client: Any) -> None:
+    def total(**filter_: Any) -> int:
+        reply = client.query(IndexId=PAPERS, Facets=BROWSE, AttributeFilter=filter_)
+        return int(reply["TotalNumberOfResults"])
+
+    email = {"EqualsTo": {"Key": "_email_id", "Value": {"StringValue": "bob"}}}
+    public: dict[str, Any] = {"EqualsTo": {"Key": "_email_id", "Value": {}}}
+    assert total(**email) == len(visible(Person("bob")))
+    assert total(**public) == len(visible(Person()))
+    assert total(OrAllFilters=[email, public]) == len(visible(Person("bob")))
 
 
 def test_suggestions_tell_nothing(client: Any) -> None:

@@ -35,6 +35,7 @@ MAPPING = {
         "title": TEXT,
         "body": TEXT,
         **dict.fromkeys(("parent", "kind", "address", "spare", "language"), KEYWORD),
+        "writers": {"type": "text", "fields": {"exact": KEYWORD}},
         "page": {"type": "integer"},
         "created": {"type": "date"},
         "changed": {"type": "date_nanos"},
@@ -48,6 +49,7 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
         "kind": "book",
         "page": 1,
         "address": "https://papers.example/manual",
+        "writers": ["Zoe", "Ada", "Zoe", "Bob"],
         "created": "2020-01-01T00:00:00.100Z",
         "changed": "2020-01-01T00:00:00.123456789Z",
         "language": "en",
@@ -93,6 +95,7 @@ INDEX: dict[str, Any] = {
         "_source_uri": {"type": "STRING", "field": "address"},
         "Kind": {"type": "STRING", "field": "kind", "facetable": True, "sortable": True},
         "Spare": {"type": "STRING_LIST", "field": "spare", "facetable": True},
+        "Writers": {"type": "STRING_LIST", "field": "writers.exact"},
     },
 }
 INDEXES = {
@@ -113,7 +116,7 @@ def served(opensearch: Node, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     for name, document in DOCUMENTS.items():
         ask(opensearch, "PUT", f"/{NAME}/_doc/{name}", document)
     ask(opensearch, "POST", f"/{NAME}/_refresh")
-    plan = {"document": {"title": "title", "body": "body"}}
+    plan: dict[str, Any] = {"document": {"title": "title", "body": "body"}}
     folder = tmp_path_factory.mktemp("values")
     with serving_kendra(folder, opensearch.url, INDEXES, **plan) as running:
         yield running
@@ -233,16 +236,23 @@ def test_a_filter_of_language_may_be_the_indexs_own(served: Kendra) -> None:
     assert set(ids(query(served, ENGLISH, AttributeFilter=german))) == {"note"}
 
 
+def test_a_list_has_the_order_and_the_repeats_of_its_document(served: Kendra) -> None:
+    shown = attributes(item(query(served), "manual-1"))
+    assert shown["Writers"] == ["Zoe", "Ada", "Zoe", "Bob"]
+    passages = served.client.retrieve(IndexId=EACH, QueryText="copper")["ResultItems"]
+    assert attributes(passages[0])["Writers"] == ["Zoe", "Ada", "Zoe", "Bob"]
+
+
 def test_a_longer_text_may_be_accepted(served: Kendra) -> None:
     text = "kettle " + "x" * 994
     assert len(text) == 1001
     assert query(served, ENGLISH, text)["ResultItems"]
-    with pytest.raises(served.client.exceptions.ValidationException, match="1000 allowed"):
+    with pytest.raises(served.client.exceptions.ValidationException, match="1000 are allowed"):
         query(served, EACH, text)
 
 
 def test_the_total_may_count_documents_of_groups(served: Kendra) -> None:
-    collapse = {"CollapseConfiguration": {"DocumentAttributeKey": "Kind"}}
+    collapse: dict[str, Any] = {"CollapseConfiguration": {"DocumentAttributeKey": "Kind"}}
     assert query(served, **collapse)["TotalNumberOfResults"] == 2
     reply = query(served, ENGLISH, **collapse)
     assert (reply["TotalNumberOfResults"], len(items(reply))) == (2, 1)

@@ -1,4 +1,4 @@
-"""Requests as bytes, for what boto3 would not send, and replies before boto3 has read them."""
+"""Requests that boto3 would not send, and replies before boto3 reads them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TARGET = "AWSKendraFrontendService"
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """A reply: its status, and its members as JSON has them."""
+    """A reply: its status, and the members of its JSON."""
 
     status: int
     content_type: str
@@ -22,7 +22,7 @@ class Wire:
 
     @property
     def error(self) -> str:
-        """The name of the error, empty for a reply that is none."""
+        """The name of the error; empty if the reply is not an error."""
         return str(self.members.get("__type", ""))
 
     @property
@@ -32,7 +32,7 @@ class Wire:
 
 
 def post(kendra: Kendra, operation: str, **members: Any) -> Wire:
-    """One request; `IndexId` is the collection's and `QueryText` a word unless given."""
+    """Sends one request. By default `IndexId` is the collection's and `QueryText` is a word."""
     whole: dict[str, Any] = {"IndexId": PAPERS}
     if operation in ("Query", "Retrieve"):
         whole["QueryText"] = "kettle"

@@ -16,7 +16,7 @@ from types import MappingProxyType
 
 from tests.nodes.java import Jdk
 
-START_SECONDS = 90
+START_SECONDS = 300
 _STOP_SECONDS = 10
 _LOG_TAIL_CHARACTERS = 4000
 _NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
@@ -68,11 +68,19 @@ def start_process(
     """
     log = folder / "node.log"
     jars = ":".join(map(str, class_path))
-    java = [jdk.java, f"-Xms{heap_mb}m", f"-Xmx{heap_mb}m", *_JAVA_OPTIONS, "-cp", jars, _SOURCE]
+    java = [
+        str(jdk.java),
+        f"-Xms{heap_mb}m",
+        f"-Xmx{heap_mb}m",
+        *_JAVA_OPTIONS,
+        "-cp",
+        jars,
+        str(_SOURCE),
+    ]
     further = [f"{setting}={value}" for setting, value in settings.items()]
     with log.open("wb") as log_file:
         process = subprocess.Popen(
-            [*java, folder, ",".join(plugins), *further],
+            [*java, str(folder), ",".join(plugins), *further],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log_file,

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.documents import Document, Part, clean_text, read_documents, replace_surrogates
+from pipelines.documents import Document, Part, read_documents
+from pipelines.texts import clean_text, replace_surrogates
 from tests.pipelines.windows import a_plan, hits_of
 
 
@@ -119,7 +120,7 @@ def test_any_source_can_be_read(source: dict[str, Any]) -> None:
 def test_labelled_fields_are_sentences_of_their_own() -> None:
     fields = ["text", {"field": "genres", "label": "Genres"}, {"field": "by", "label": "Director"}]
     plan = a_plan(document={"title": {"field": "name", "label": "Film"}, "body": fields})
-    sources = [
+    sources: list[dict[str, Any]] = [
         {"name": "Heat", "text": "Thieves", "genres": ["Crime", "Drama"], "by": "M. Mann."},
         {"genres": [], "by": None},
     ]

@@ -115,12 +115,12 @@ def sentences_of_lengths(*lengths: int) -> str:
 
 def spans(text: str) -> list[tuple[int, int]]:
     """First and last word number of each passage; its words must be without a gap."""
-    found = []
+    ranges = []
     for passage in split_kendra_passages(text):
         numbers = [int(token.removeprefix("word")) for token in passage]
         assert numbers == list(range(numbers[0], numbers[-1] + 1))
-        found.append((numbers[0], numbers[-1]))
-    return found
+        ranges.append((numbers[0], numbers[-1]))
+    return ranges
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_the_shipped_plan_has_the_plugins_numbers() -> None:
     path = Path(__file__).parents[2] / "config" / "plans" / "kendra-intelligent-ranking.yaml"
     plan = Plan.model_validate(yaml.safe_load(path.read_text()))
     assert (plan.rescore_window, plan.group_by, len(plan.stages)) == (25, None, 1)
-    assert (plan.passages.method, plan.passages.per_document) == ("kendra", 3)
+    assert (plan.passages.method, plan.passages.per_group) == ("kendra", 3)
     assert (plan.fusion.method, plan.scores) == ("replace", "model")
     assert (TITLE_TOKENS, BODY_TOKENS) == (15, 200)
 

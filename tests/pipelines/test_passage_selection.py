@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import TypeAdapter
 
 from pipelines.lexical import count_words
+from pipelines.passage_methods import Passages
 from pipelines.passage_selection import select_passages
 from pipelines.passages import Passage
-from pipelines.plan import Passages
-from pipelines.words import different_words, read_words
+from pipelines.sentence_passages import SentencePassages
+from pipelines.words import read_query_words, read_words
 
 
 def passages_of(*groups: list[str]) -> list[Passage]:
@@ -21,13 +23,14 @@ def chosen(
     query_text: str, *groups: list[str], count: int, method: str = "sentences"
 ) -> list[tuple[int, int]]:
     """(group, number) of each kept passage."""
-    settings = Passages.model_validate({"per_document": count, "method": method})
+    settings = TypeAdapter(Passages).validate_python({"per_group": count, "method": method})
     passages = passages_of(*groups)
     scores = count_words(
-        different_words(query_text.encode("utf-8", "replace").decode()), [p.words for p in passages]
+        read_query_words(query_text.encode("utf-8", "replace").decode()),
+        [p.words for p in passages],
     ).bm25()
-    kept = select_passages(query_text, passages, scores, settings)
-    return [(passage.group, passage.number) for passage in kept]
+    selection = select_passages(query_text, passages, scores, settings)
+    return [(passage.group, passage.number) for passage in selection]
 
 
 def test_the_best_passages_of_each_group_are_kept_best_first() -> None:
@@ -38,9 +41,9 @@ def test_the_best_passages_of_each_group_are_kept_best_first() -> None:
 def test_each_field_that_is_read_apart_keeps_its_best_passages() -> None:
     texts = ["red shoe", "a hat", "red", "blue shoe"]
     passages = [p._replace(part=number // 2) for number, p in enumerate(passages_of(texts))]
-    scores = count_words(different_words("shoe"), [p.words for p in passages]).bm25()
-    kept = select_passages("shoe", passages, scores, Passages(per_document=1))
-    assert [passage.number for passage in kept] == [0, 3]
+    scores = count_words(read_query_words("shoe"), [p.words for p in passages]).bm25()
+    selection = select_passages("shoe", passages, scores, SentencePassages(per_group=1))
+    assert [passage.number for passage in selection] == [0, 3]
 
 
 def test_a_group_within_the_limit_stays_in_reading_order() -> None:

@@ -1,14 +1,20 @@
 from __future__ import annotations
 
+from unicodedata import category
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
+from pydantic import TypeAdapter
 
-from pipelines.documents import Document, Part, clean_text
+from pipelines.documents import Document, Part
 from pipelines.groups import Group
-from pipelines.passages import split_body, split_passages
-from pipelines.plan import Passages
+from pipelines.kendra_passages import KendraPassages
+from pipelines.passage_methods import Passages
+from pipelines.passages import split_passages
+from pipelines.sentence_passages import SentencePassages, split_body
+from pipelines.texts import clean_text
 from pipelines.words import read_words
 
 
@@ -19,7 +25,10 @@ def group(*documents: tuple[str, str]) -> Group:
 
 
 def texts(groups: list[Group], **settings: object) -> list[str]:
-    return [passage.text for passage in split_passages(groups, Passages.model_validate(settings))]
+    return [
+        passage.text
+        for passage in split_passages(groups, TypeAdapter(Passages).validate_python(settings))
+    ]
 
 
 def sentence(words: int, name: str) -> str:
@@ -33,10 +42,10 @@ def names(windows: list[str]) -> list[list[str]]:
 
 def test_a_short_body_is_one_passage_with_the_title_before_it() -> None:
     body = "It is soft. It is red."
-    [found] = split_passages([group(("Red shoe", body))], Passages())
-    assert found[:4] == (0, 0, f"Red shoe. {body}", body)
-    assert_array_equal(found.words, read_words(body))
-    assert_array_equal(found.title_words, read_words("Red shoe"))
+    [passages] = split_passages([group(("Red shoe", body))], SentencePassages())
+    assert passages[:4] == (0, 0, f"Red shoe. {body}", body)
+    assert_array_equal(passages.words, read_words(body))
+    assert_array_equal(passages.title_words, read_words("Red shoe"))
 
 
 def test_text_is_cleaned_before_it_is_cut() -> None:
@@ -68,7 +77,7 @@ def test_a_title_keeps_its_own_punctuation(title: str, text: str) -> None:
 
 def test_a_title_alone_is_a_passage_and_no_text_is_none() -> None:
     groups = [group(("Only a title", "")), group(("", "")), group(("", "Body"))]
-    titled, bodied = split_passages(groups, Passages())
+    titled, bodied = split_passages(groups, SentencePassages())
     assert titled[:4] == (0, 0, "Only a title", "")
     assert_array_equal(titled.title_words, read_words("Only a title"))
     assert len(titled.words) == 0
@@ -80,8 +89,8 @@ def test_a_title_alone_is_a_passage_and_no_text_is_none() -> None:
 def test_fields_that_are_read_apart_are_passages_of_their_own() -> None:
     parts = (Part("Heat", 3.0, titled=False), Part("Tags: a.", 0.5, titled=True))
     document = Document(0, "Heat", "Thieves.", 1.0, None, parts)
-    found = split_passages([Group(0, (document,))], Passages())
-    assert [(p.number, p.text, p.body, p.part, p.weight) for p in found] == [
+    passages = split_passages([Group(0, (document,))], SentencePassages())
+    assert [(p.number, p.text, p.body, p.part, p.weight) for p in passages] == [
         (0, "Heat. Thieves.", "Thieves.", 0, 1.0),
         (1, "Heat", "", 1, 3.0),
         (2, "Heat. Tags: a.", "Tags: a.", 2, 0.5),
@@ -90,7 +99,7 @@ def test_fields_that_are_read_apart_are_passages_of_their_own() -> None:
 
 def test_a_title_alone_has_its_own_weight() -> None:
     document = Document(0, "Heat", "", 1.0, None, (Part("Heat", 3.0, titled=False),))
-    [passage] = split_passages([Group(0, (document,))], Passages())
+    [passage] = split_passages([Group(0, (document,))], SentencePassages())
     assert (passage.text, passage.weight) == ("Heat", 3.0)
 
 
@@ -100,10 +109,10 @@ def test_a_long_title_is_cut_to_thirty_words() -> None:
 
 
 def test_passages_of_a_group_are_numbered_through_its_documents_and_doubles_are_kept_once() -> None:
-    found = split_passages(
-        [group(("Shoe", "Red."), ("Shoe", "Blue."), ("Shoe", "Red."))], Passages()
+    passages = split_passages(
+        [group(("Shoe", "Red."), ("Shoe", "Blue."), ("Shoe", "Red."))], SentencePassages()
     )
-    assert [(p.group, p.number, p.text) for p in found] == [
+    assert [(p.group, p.number, p.text) for p in passages] == [
         (0, 0, "Shoe. Red."),
         (0, 1, "Shoe. Blue."),
     ]
@@ -150,6 +159,13 @@ def test_thai_is_cut_between_words_and_not_before_a_vowel_sign() -> None:
     assert all(window[0] not in "ัิีึืุู็่้๊๋์" for window in windows)
 
 
+def test_no_piece_of_a_long_run_begins_with_a_mark() -> None:
+    run = "བསྒྲུབས" * 40  # Tibetan marks, without the dots between syllables
+    windows = split_body(run + " " + "क्षि" * 100, 8, 0)
+    assert "".join(windows).replace(" ", "") == run + "क्षि" * 100
+    assert not any(category(window[0]).startswith("M") for window in windows)
+
+
 def test_a_run_of_any_length_is_bounded() -> None:
     assert max(map(len, split_body("x" * 10_000, 8, 0))) == 8 * 40
 
@@ -157,21 +173,19 @@ def test_a_run_of_any_length_is_bounded() -> None:
 def test_kendra_passages_are_tokens_of_title_and_body() -> None:
     title = " ".join(f"title{number}" for number in range(20))
     body = " ".join(f"Word{number}" for number in range(250)) + "."
-    found = split_passages(
-        [group((title, body), ("No tokens here", "I am."))], Passages(method="kendra")
-    )
-    assert found[0].text.split() == [
+    passages = split_passages([group((title, body), ("No tokens here", "I am."))], KendraPassages())
+    assert passages[0].text.split() == [
         *(f"title{number}" for number in range(15)),
         *(f"word{number}" for number in range(105)),
     ]
-    assert found[0].body.split() == [f"word{number}" for number in range(105)]
-    assert [passage.number for passage in found] == list(range(len(found)))
+    assert passages[0].body.split() == [f"word{number}" for number in range(105)]
+    assert [passage.number for passage in passages] == list(range(len(passages)))
 
 
 def test_a_kendra_body_is_cut_to_its_first_200_tokens_for_the_model_alone() -> None:
     lengths = [33, 33, 33, 52, 50]  # the longest passage that the plugin's rules can make
     body = " ".join(sentence_of_numbers(row, length) for row, length in enumerate(lengths))
-    (passage,) = split_passages([group(("", body))], Passages(method="kendra"))
+    (passage,) = split_passages([group(("", body))], KendraPassages())
     assert len(passage.body.split()) == 201
     assert passage.text.split() == passage.body.split()[:200]
 
@@ -183,7 +197,7 @@ def sentence_of_numbers(row: int, words: int) -> str:
 words = st.text(st.characters(codec="utf-8"), min_size=1, max_size=60)
 bodies = st.lists(
     words | st.sampled_from(["one", "Two.", "three!", "中文。", "ภาษา"]), max_size=120
-).map(lambda found: clean_text(" ".join(found)))
+).map(lambda passages: clean_text(" ".join(passages)))
 
 
 # ICU keeps a soft hyphen with the blank before it, in one segment.

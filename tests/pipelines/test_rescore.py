@@ -8,12 +8,12 @@ import pytest
 from pipelines.errors import BadScores, DeadlinePassed, ModelFailed, NoText, RescoreError
 from pipelines.fusion import Ranked
 from pipelines.plan import Plan
-from pipelines.rescore import HitReport, Rescoring, StageReport, prepare, rescore
+from pipelines.rescore import HitReport, Rescoring, StageReport, choose_passages, rescore
 from pipelines.scoring import Scorer
 from tests.pipelines.windows import a_plan, hits_of
 
 
-class Numbers:
+class Numbers(Scorer):
     """Scores a text by the number that ends it; reaches the first `reach` texts of a call."""
 
     def __init__(self, sign: float = 1.0, reach: int | None = None) -> None:
@@ -30,7 +30,7 @@ class Numbers:
         return [score if i < reach else None for i, score in enumerate(scores)]
 
 
-class ByModel:
+class ByModel(Scorer):
     """Hands each call to the scorer of its model, or raises what stands there."""
 
     def __init__(self, **models: Scorer | RescoreError) -> None:
@@ -39,10 +39,10 @@ class ByModel:
     async def score(
         self, model: str, query_text: str, texts: Sequence[str]
     ) -> Sequence[float | None]:
-        found = self.models[model]
-        if isinstance(found, RescoreError):
-            raise found
-        return await found.score(model, query_text, texts)
+        scorer = self.models[model]
+        if isinstance(scorer, RescoreError):
+            raise scorer
+        return await scorer.score(model, query_text, texts)
 
 
 def bodies(*numbers: int | None) -> list[dict[str, Any]]:
@@ -50,7 +50,7 @@ def bodies(*numbers: int | None) -> list[dict[str, Any]]:
 
 
 async def run(plan: Plan, sources: list[dict[str, Any]], scorer: Scorer) -> Rescoring:
-    return await rescore(plan, "query", prepare(plan, "query", hits_of(sources)), scorer)
+    return await rescore(plan, "query", choose_passages(plan, "query", hits_of(sources)), scorer)
 
 
 def positions(rescoring: Rescoring) -> list[int]:
@@ -78,8 +78,8 @@ async def test_hits_are_read_scored_and_put_in_their_new_order() -> None:
 async def test_texts_go_to_the_model_in_the_original_order_with_the_query_text() -> None:
     scorer = Numbers()
     plan = a_plan()
-    prepared = prepare(plan, "a \ud800 query", hits_of(bodies(1, None, 2)))
-    await rescore(plan, "a \ud800 query", prepared, scorer)
+    chosen = choose_passages(plan, "a \ud800 query", hits_of(bodies(1, None, 2)))
+    await rescore(plan, "a \ud800 query", chosen, scorer)
     assert scorer.calls == [("m", "a \ufffd query", ["says 1", "says 2"])]
 
 
@@ -177,23 +177,92 @@ async def test_nothing_reached_is_a_passed_deadline() -> None:
 
 def test_hits_without_any_text_are_refused_with_advice() -> None:
     with pytest.raises(NoText, match="check their names"):
-        prepare(a_plan(), "query", hits_of([{"other": "text"}, {}]))
+        choose_passages(a_plan(), "query", hits_of([{"other": "text"}, {}]))
 
 
 def test_no_hits_have_no_text() -> None:
     with pytest.raises(NoText):
-        prepare(a_plan(), "query", [])
+        choose_passages(a_plan(), "query", [])
 
 
-@pytest.mark.parametrize("score", [float("nan"), float("inf")])
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), 1e301])
 def test_an_original_score_that_is_not_finite_is_refused(score: float) -> None:
     with pytest.raises(BadScores, match="not a finite number"):
-        prepare(a_plan(), "query", hits_of(bodies(1), [score]))
+        choose_passages(a_plan(), "query", hits_of(bodies(1), [score]))
 
 
 def test_only_the_best_passages_of_a_long_document_are_kept() -> None:
     words = "Filler" + " filler" * 8
     body = " ".join([f"{words}. ", f"The needle {words}. ", f"{words}."])
-    plan = a_plan(passages={"tokens": 12, "overlap": 0, "per_document": 1})
-    (group,) = prepare(plan, "needle", hits_of([{"title": "Hay", "body": body}])).passages
+    plan = a_plan(passages={"words": 12, "overlap": 0, "per_group": 1})
+    (group,) = choose_passages(plan, "needle", hits_of([{"title": "Hay", "body": body}])).passages
     assert [passage.text for passage in group] == [f"Hay. The needle {words}."]
+
+
+LONG = [
+    {"body": "Nothing of it is 1. The query query is 2. One query more is 3."},
+    {"body": "The query alone is 4."},
+    {},
+    {"body": "Another query here is 5. Nothing of it is 6."},
+]
+
+
+class Reached(Numbers):
+    """Reads a number as the score, though a full stop follows."""
+
+    async def score(
+        self, model: str, query_text: str, texts: Sequence[str]
+    ) -> Sequence[float | None]:
+        scores = await super().score(model, query_text, [text.rstrip(".") for text in texts])
+        self.calls[-1] = (model, query_text, list(texts))
+        return scores
+
+
+async def run_breadth_first(plan: Plan, scorer: Scorer) -> Rescoring:
+    chosen = choose_passages(plan, "query", hits_of(LONG))
+    return await rescore(plan, "query", chosen, scorer, breadth_first=True)
+
+
+async def test_breadth_first_reads_the_best_passage_of_each_group_first() -> None:
+    scorer = Reached()
+    plan = a_plan(**replace, passages={"words": 8, "overlap": 0, "per_group": 2})
+    await run_breadth_first(plan, scorer)
+    [(_, _, texts)] = scorer.calls
+    assert [text.split()[-1] for text in texts] == ["2.", "4.", "5.", "3.", "6."]
+
+
+@pytest.mark.parametrize(
+    ("reach", "scores"),
+    [
+        (1, [2.0, None, None, None]),
+        (3, [2.0, 4.0, None, 5.0]),
+        (4, [3.0, 4.0, None, 5.0]),
+        (9, [3.0, 4.0, None, 6.0]),
+    ],
+)
+async def test_a_group_has_the_score_of_its_passages_that_were_reached(
+    reach: int, scores: list[float | None]
+) -> None:
+    plan = a_plan(**replace, passages={"words": 8, "overlap": 0, "per_group": 2})
+    rescoring = await run_breadth_first(plan, Reached(reach=reach))
+    assert [hit.scores[0] for hit in rescoring.hits] == scores
+    assert rescoring.scored == sum(score is not None for score in scores)
+
+
+@pytest.mark.parametrize("aggregate", ["max", "mean", "first", "mean_of_best"])
+async def test_breadth_first_changes_nothing_if_everything_is_read(aggregate: str) -> None:
+    stages = [{"model": "m", "aggregate": aggregate}]
+    fusion = {"method": "relative", "weight": 2, "lexical": 0.5}
+    passages = {"words": 8, "overlap": 0, "per_group": 3}
+    plan = a_plan(stages=stages, fusion=fusion, passages=passages)
+    chosen = choose_passages(plan, "query", hits_of(LONG))
+    in_depth = await rescore(plan, "query", chosen, Reached())
+    assert await run_breadth_first(plan, Reached()) == in_depth
+
+
+async def test_passages_that_the_plan_does_not_compare_are_read_in_their_order() -> None:
+    scorer = Reached()
+    plan = a_plan(**replace, passages={"words": 8, "overlap": 0, "per_group": 3})
+    await run_breadth_first(plan, scorer)
+    [(_, _, texts)] = scorer.calls
+    assert [text.split()[-1] for text in texts] == ["1.", "4.", "5.", "2.", "6.", "3."]

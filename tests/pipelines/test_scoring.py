@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import inf, nan
 
 import pytest
 
+from pipelines import scoring
 from pipelines.errors import BadScores
 from pipelines.passages import Passage
 from pipelines.plan import Aggregate
-from pipelines.scoring import group_scores
 from pipelines.words import read_words
 
 
@@ -16,6 +17,17 @@ def passages_of(*groups_and_numbers: tuple[int, int]) -> list[Passage]:
         Passage(group, number, "text", "text", read_words("text"), read_words(""))
         for group, number in groups_and_numbers
     ]
+
+
+def group_scores(
+    passages: Sequence[Passage],
+    scores: Sequence[float | None],
+    aggregate: Aggregate,
+    best: int,
+    *,
+    partly: bool = False,
+) -> dict[int, float]:
+    return scoring.group_scores(passages, scores, aggregate, best, partly=partly)[0]
 
 
 @pytest.mark.parametrize(
@@ -57,3 +69,15 @@ def test_a_wrong_number_of_scores_or_one_that_is_not_finite_is_refused(
 ) -> None:
     with pytest.raises(BadScores, match="the scorer gave"):
         group_scores(passages_of((0, 0), (0, 1)), scores, "max", best=3)
+
+
+@pytest.mark.parametrize("aggregate", ["max", "mean", "first"])
+def test_the_best_passage_is_the_first_of_those_with_the_highest_score(
+    aggregate: Aggregate,
+) -> None:
+    passages = passages_of((0, 2), (0, 0), (0, 1), (1, 0), (1, 1), (2, 0))
+    scores = [1.0, 2.0, 2.0, 5.0, None, -1.0]
+    _, best = scoring.group_scores(passages, scores, aggregate, best=2)
+    assert best == {0: passages[1], 2: passages[5]}
+    _, best = scoring.group_scores(passages, scores, aggregate, best=2, partly=True)
+    assert best == {0: passages[1], 1: passages[3], 2: passages[5]}

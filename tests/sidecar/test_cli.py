@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from tests.running import request
 
 MAIN = """\
 listen: 127.0.0.1:0
-api: 127.0.0.1:0
+api_listen: 127.0.0.1:0
 upstream: {{urls: ["http://127.0.0.1:{port}"]}}
 models:
   words: {{kind: bi-encoder, source: words, backend: fake}}
@@ -105,7 +105,9 @@ MISTAKES = [
 
 @pytest.mark.parametrize("command", ["check", "serve"])
 @pytest.mark.parametrize("make", MISTAKES, ids=lambda make: make.__name__)
-def test_a_mistake_is_one_clear_line_and_exit_2(folder: Path, make, command: str) -> None:
+def test_a_mistake_is_one_clear_line_and_exit_2(
+    folder: Path, make: Callable[[Path], str], command: str
+) -> None:
     expected = make(folder)
     done = sidecar(command, "--config", str(folder / "sidecar.yaml"))
     assert done.returncode == 2
@@ -124,11 +126,24 @@ def test_two_mistakes_are_two_lines(folder: Path) -> None:
     assert re.search(first, lines[1])
 
 
-@pytest.mark.parametrize("key", ["listen", "api"])
+@pytest.mark.parametrize("command", ["check", "models list", "explain --index x --query y"])
+def test_commands_warn_of_an_old_key_once(folder: Path, command: str) -> None:
+    change(folder, "api_listen:", "api:")
+    done = sidecar(*command.split(), "--config", str(folder / "sidecar.yaml"))
+    warnings = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
+    assert warnings == [
+        f"warning: {folder}/sidecar.yaml:2: api: is now called api_listen; "
+        "the old key works in this release only"
+    ]
+
+
+@pytest.mark.parametrize("key", ["listen", "api_listen"])
 def test_a_port_in_use_is_one_clear_line_and_exit_2(folder: Path, key: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        change(folder, f"{key}: 127.0.0.1:0", f"{key}: 127.0.0.1:{port}")
+        main = folder / "sidecar.yaml"
+        line = rf"(?m)^{key}: 127\.0\.0\.1:0$"
+        main.write_text(re.sub(line, f"{key}: 127.0.0.1:{port}", main.read_text()))
         done = sidecar("serve", "--config", str(folder / "sidecar.yaml"))
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
@@ -145,7 +160,7 @@ def test_a_port_in_use_names_the_demos_option(option: str) -> None:
         done = sidecar("demo", "--once", *(word for pair in ports.items() for word in pair))
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == (
-        f"cannot listen on 127.0.0.1:{port}: Address already in use; give another {option}"
+        f"cannot listen on 127.0.0.1:{port}: Address already in use; choose another {option}"
     )
 
 

@@ -5,7 +5,7 @@ from math import isclose
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.config_rerank import CosineLogits
+from sidecar.config.rerank import CosineLogits
 from sidecar.logits import LARGEST, NO_TEXT, relevance, rounded, write_logits
 
 scores = st.floats(-1e30, 1e30)

@@ -13,7 +13,8 @@ import numpy as np
 from sidecar.metrics import Metrics
 from sidecar.models.backends.base import FloatArray
 from sidecar.models.backends.fake import FakeCrossEncoder
-from sidecar.models.scorers import CrossEncoderScorer, Models
+from sidecar.models.pair_scorer import CrossEncoderScorer
+from sidecar.models.scorers import Models
 from tests.nodes.node import Node
 from tests.raw_http import RawResponse, mask_content_length, mask_took, send
 from tests.running import Sidecar, request

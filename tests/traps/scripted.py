@@ -13,7 +13,8 @@ import numpy as np
 
 from sidecar.metrics import Metrics
 from sidecar.models.backends.base import CrossEncoderBackend, FloatArray
-from sidecar.models.scorers import CrossEncoderScorer, Models
+from sidecar.models.pair_scorer import CrossEncoderScorer
+from sidecar.models.scorers import Models
 from tests.running import Sidecar, running_sidecar
 from tests.sidecar.relay.wire import ScriptedUpstream, Wire
 from tests.traps.pair import WORDS_FIRST, raw_request
@@ -111,6 +112,31 @@ class Before:
         """The next connection that the sidecar opens to the upstream."""
         return await self.upstream.accepted()
 
+    async def learn_no_default(self) -> None:
+        """The sidecar learns, by a first search, that `docs` has no default search pipeline."""
+        client = await self.ask(SEARCH)
+        node = await self.next_node()
+        assert (await read_request(node)).startswith(b"GET /docs/_settings/")
+        # The search waits for some milliseconds, so it may come on a connection of its own.
+        await node.send(json_answer(b"{}"))
+        same = asyncio.ensure_future(read_request(node))
+        other = asyncio.ensure_future(self.next_node())
+        await asyncio.wait((same, other), return_when=asyncio.FIRST_COMPLETED)
+        if other.done():
+            same.cancel()
+            search_node = other.result()
+            await read_request(search_node)
+        else:
+            other.cancel()
+            search_node = node
+        await search_node.send(search_answer(0))
+        await read_answer(client)
+        for wire in (client, node, search_node):
+            wire.close()
+        await self.settle()
+        while self.sidecar.metric("relay_upstream_connections", state="idle"):
+            await asyncio.to_thread(self.sidecar.call, asyncio.sleep(0))
+
     async def settle(self) -> None:
         """Until no client is connected and nothing is asked of the upstream."""
         for client in self._clients:
@@ -147,8 +173,12 @@ async def before(
     if model is not None:
         models = Models({"words": CrossEncoderScorer("words", model, Metrics())})
     plans = {"docs": {**WORDS_FIRST, "document": {"body": "body"}, **plan}}
-    with running_sidecar(folder, upstream.url, plans, {"docs": "docs"}, models) as sidecar:
+    # The clock stands still, so that what is known of `docs` does not expire.
+    with running_sidecar(
+        folder, upstream.url, plans, {"docs": "docs"}, models, clock=lambda: 1.0
+    ) as sidecar:
         running = Before(sidecar, upstream)
+        await running.learn_no_default()
         try:
             yield running
         finally:

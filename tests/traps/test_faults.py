@@ -132,9 +132,7 @@ async def test_a_search_whose_second_answer_breaks_too_ends_as_it_would_directly
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (json_answer(b'{"error":"busy"}', "429 Too Many Requests"), "upstream_status"),
-        (json_answer(b'{"error":"red"}', "503 Service Unavailable"), "upstream_status"),
-        (json_answer(b'{"error":"gone"}', "500 Internal Server Error"), "upstream_status"),
+        (json_answer(b'{"error":"no"}', "400 Bad Request"), "upstream_status"),
         (json_answer(b"not JSON at all"), "unreadable"),
         (json_answer(b'{"hits":{}}'), "unreadable"),
         (
@@ -152,7 +150,7 @@ async def test_a_search_whose_second_answer_breaks_too_ends_as_it_would_directly
             "too_large",
         ),
     ],
-    ids=["429", "503", "500", "no JSON", "no hits", "no JSON by name", "no gzip", "99 MB"],
+    ids=["400", "no JSON", "no hits", "no JSON by name", "no gzip", "99 MB"],
 )
 async def test_an_answer_that_cannot_be_read_is_asked_for_again_as_it_came(
     sidecar: Before, answer: bytes, reason: str
@@ -164,13 +162,47 @@ async def test_an_answer_that_cannot_be_read_is_asked_for_again_as_it_came(
     if reason == "too_large":
         await node.wait_closed()
         node = await sidecar.next_node()
+        # The fields of the plan alone may be held.
+        assert (await read_request(node)).startswith(b"POST /docs/_search?_source_includes=")
+        await node.send(answer)
+        await node.wait_closed()
+        node = await sidecar.next_node()
         answer = json_answer(b"{}")
+    elif reason == "upstream_status":
+        # OpenSearch may have stopped reading a connection after a 400.
+        node = await sidecar.next_node()
     assert await read_request(node) == SEARCH
     await node.send(answer)
     # Whatever OpenSearch says now is the client's, untouched.
     head, _, body = answer.partition(b"\r\n\r\n")
     said = b"\r\nX-Rescore: failed; reason=%s; plan=docs" % reason.encode()
     assert await read_answer(client) == (head + said, body)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        json_answer(b'{"error":"busy"}', "429 Too Many Requests"),
+        json_answer(b'{"error":"red"}', "503 Service Unavailable"),
+        json_answer(b'{"error":"gone"}', "500 Internal Server Error"),
+    ],
+    ids=["429", "503", "500"],
+)
+async def test_a_search_is_not_sent_again_to_a_node_in_trouble(
+    sidecar: Before, answer: bytes
+) -> None:
+    client = await sidecar.ask(SEARCH)
+    node = await sidecar.next_node()
+    await read_request(node)
+    await node.send(answer)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    said = b"\r\nX-Rescore: failed; reason=upstream_status; plan=docs"
+    answered, content = await read_answer(client)
+    assert (sorted(answered.lower().split(b"\r\n")), content) == (
+        sorted((head + said).lower().split(b"\r\n")),
+        body,
+    )
+    assert sidecar.upstream.none_waits
 
 
 @pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Busy", "504 Late", "403 No"])
@@ -295,7 +327,7 @@ async def test_a_disk_that_takes_nothing_does_not_keep_the_sidecar_from_stopping
 ) -> None:
     folder = tmp_path / "cache"
     backend = FakeBiEncoder()
-    store = PassageStore(backend.dimensions, 1 << 20, tell_fresh=True)
+    store = PassageStore(backend.dimensions, 1 << 20, track_new=True)
 
     class Keeper(PassageKeeper):
         def close(self) -> None:
@@ -316,6 +348,7 @@ async def test_a_disk_that_takes_nothing_does_not_keep_the_sidecar_from_stopping
     models = Models({"words": scorer})
     with running_sidecar(tmp_path, upstream.url, plans, {"docs": "docs"}, models) as running:
         sidecar = Before(running, upstream)
+        await sidecar.learn_no_default()
         client = await sidecar.ask(SEARCH)
         node = await sidecar.next_node()
         await read_request(node)

@@ -111,10 +111,19 @@ BODY: dict[str, tuple[dict[str, Any], str]] = {
         {"collapse": {"field": "kind", "inner_hits": {"name": "i"}}},
         "collapse",
     ),
-    "rescore": (
+    "rescore of fewer hits than the page": (
         {
             "rescore": {
                 "window_size": 5,
+                "query": {"rescore_query": {"match": {"title": "red"}}, "rescore_query_weight": 2},
+            }
+        },
+        "rescore",
+    ),
+    "rescore of the window": (
+        {
+            "rescore": {
+                "window_size": 20,
                 "query": {"rescore_query": {"match": {"title": "red"}}, "rescore_query_weight": 2},
             }
         },
@@ -156,8 +165,22 @@ QUERIES: dict[str, tuple[dict[str, Any], str]] = {
         APPLIED,
     ),
     "script_score": (
-        {"script_score": {"query": MATCH, "script": {"source": "doc['n'].value + 1"}}},
+        {"script_score": {"query": MATCH, "script": {"source": "_score + doc['n'].value"}}},
         APPLIED,
+    ),
+    "script_score, without the score": (
+        {"script_score": {"query": MATCH, "script": {"source": "doc['n'].value + 1"}}},
+        "own_order",
+    ),
+    "function_score, replaced": (
+        {
+            "function_score": {
+                "query": MATCH,
+                "field_value_factor": {"field": "n"},
+                "boost_mode": "replace",
+            }
+        },
+        "own_order",
     ),
     "boosting": (
         {

@@ -326,3 +326,91 @@ def test_nothing_is_added_to_what_is_not_a_search(pair: Pair) -> None:
         response = pair.same(raw_request("GET", target))
         for name in ("Date", "Server", "ETag", "Via", "Connection", "X-Rescore"):
             assert response.values(name) == []
+
+
+COUNT = b'{"query":{"match":{"body":"red"}}}'
+EXPECTATIONS = {
+    "another": ("Expect: x",),
+    "a list": ("Expect: 100-continue, x",),
+    "a list that ends with it": ("Expect: x, 100-continue",),
+    "with a parameter": ("Expect: 100-continue;q=1",),
+    "none": ("Expect:",),
+    "another behind it": ("Expect: 100-continue", "Expect: x"),
+    "another before it": ("Expect: x", "Expect: 100-continue"),
+    "in capitals": ("Expect: 100-CONTINUE",),
+}
+
+
+@pytest.mark.parametrize("target", [f"/{INDEX}/_search", f"/{INDEX}/_count"])
+@pytest.mark.parametrize("name", EXPECTATIONS)
+def test_an_expectation_is_met_or_refused_as_by_the_node(
+    either_pair: Pair, name: str, target: str
+) -> None:
+    direct, through = either_pair.send(raw_request("POST", target, COUNT, *EXPECTATIONS[name]))
+    assert (through.status, mask_took(through.body)) == (direct.status, mask_took(direct.body))
+
+
+@pytest.mark.parametrize("target", [f"/{INDEX}/_search?q=red", f"/{INDEX}/_count"])
+def test_http_1_0_has_no_expectations(either_pair: Pair, target: str) -> None:
+    raw = f"GET {target} HTTP/1.0\r\nExpect: x\r\n\r\n".encode()
+    direct, through = either_pair.send(raw)
+    assert (through.status, mask_took(through.body)) == (200, mask_took(direct.body))
+
+
+@pytest.mark.parametrize("lines", [b"\r\n", b"\r\n" * 2, b"\r\n" * 1000, b"\n\n", b"\r\r"])
+def test_empty_lines_before_a_request(either_pair: Pair, lines: bytes) -> None:
+    raw = lines + raw_request("GET", f"/{INDEX}/_count")
+    answers = []
+    for host, port in ((either_pair.node.host, either_pair.node.port), either_pair.sidecar.proxy):
+        with socket.create_connection((host, port), 20) as connection:
+            # Behind a request as well, and in one piece with the next.
+            connection.sendall(raw + raw)
+            with connection.makefile("rb") as stream:
+                answers.append([read_response(stream).raw for _ in range(2)])
+    assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"GET /\r\n", b"GET /\r\n\r\n", b"GET\r\n\r\n", b"GET /\r\nHost: x\r\n\r\n"],
+)
+def test_what_is_no_request_line_is_refused_at_once(either_pair: Pair, raw: bytes) -> None:
+    for host, port in ((either_pair.node.host, either_pair.node.port), either_pair.sidecar.proxy):
+        with socket.create_connection((host, port), 20) as connection:
+            connection.sendall(raw)
+            with connection.makefile("rb") as stream:
+                assert read_response(stream).status == 400
+                assert stream.read() == b""
+
+
+EMPTY_BODIES = {
+    "chunks without content": (b"0\r\n\r\n", ("Transfer-Encoding: chunked",)),
+    "chunks without content, with a trailer": (
+        b"0\r\nX-Sum: 1\r\n\r\n",
+        ("Transfer-Encoding: chunked", "Trailer: X-Sum"),
+    ),
+    "gzip of nothing": (zlib.compress(b"", wbits=31), ("Content-Encoding: gzip",)),
+    "gzip of nothing in chunks": (
+        b"14\r\n" + zlib.compress(b"", wbits=31) + b"\r\n0\r\n\r\n",
+        ("Content-Encoding: gzip", "Transfer-Encoding: chunked"),
+    ),
+    "deflate of nothing": (zlib.compress(b""), ("Content-Encoding: deflate",)),
+    "a length of 0": (b"", ("Content-Length: 0",)),
+    "none": (b"", ()),
+}
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("name", EMPTY_BODIES)
+@pytest.mark.parametrize(
+    "target",
+    [f"/{INDEX}/_search?q=red", f"/{INDEX}/_search", f"/{INDEX}/_msearch", "/_nodes/http"],
+)
+def test_a_body_without_content_is_no_body(
+    either_pair: Pair, target: str, name: str, method: str
+) -> None:
+    body, fields = EMPTY_BODIES[name]
+    direct, through = either_pair.send(raw_request(method, target, body, *fields))
+    assert through.status == direct.status
+    if not target.startswith("/_nodes"):  # its figures change
+        assert mask_took(through.body) == mask_took(direct.body)

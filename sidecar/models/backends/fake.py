@@ -1,24 +1,22 @@
-"""No model: texts are as near as they share words. For tests and for trying a setup out."""
+"""No model: counts the words that two texts share. For tests and for a first try."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 
 import numpy as np
 
+from pipelines.words import WORD
 from sidecar.models.backends.base import FloatArray
-
-_WORD = re.compile(r"\w+")
 
 
 def _words(text: str) -> list[str]:
-    return _WORD.findall(text.casefold())
+    return WORD.findall(text.casefold())
 
 
 class FakeBiEncoder:
-    """Counts words into hashed places: the cosine grows with the share of common words."""
+    """Counts words in hashed dimensions, so the cosine grows with the share of common words."""
 
     identity = "fake"
     dimensions = 256
@@ -27,7 +25,7 @@ class FakeBiEncoder:
         vectors = np.zeros((len(texts), self.dimensions), np.float32)
         for vector, text in zip(vectors, texts, strict=True):
             for word in _words(text):
-                # hash() would change from one process to the next, and stored vectors with it.
+                # hash() differs between processes, and vectors are stored.
                 digest = hashlib.blake2b(word.encode("utf-8", "replace"), digest_size=2).digest()
                 vector[int.from_bytes(digest) % self.dimensions] += 1
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -43,6 +41,6 @@ class FakeCrossEncoder:
     """Scores a text by the share of the query's words that it contains, from 0 to 1."""
 
     def score_pairs(self, query_text: str, texts: Sequence[str]) -> FloatArray:
-        wanted = set(_words(query_text))
-        shares = [len(wanted.intersection(_words(text))) / max(1, len(wanted)) for text in texts]
+        words = set(_words(query_text))
+        shares = [len(words.intersection(_words(text))) / max(1, len(words)) for text in texts]
         return np.array(shares, np.float32)

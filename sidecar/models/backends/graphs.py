@@ -1,8 +1,8 @@
-"""Models that were prepared ahead (`sidecar/models/preparing/`): tokens in, one array out.
+"""Run prepared models (`sidecar/models/preparing/`): tokens in, one array out.
 
-A graph reads a closed set of shapes, and all of them are read once before the first search: a
-runtime builds code for each shape that it meets, which takes as long as several texts do. So
-lengths are rounded up to 16 tokens, and a call is cut into batches of 8, 4, 2 and 1, of about
+A runtime builds code for each new shape of its inputs, and this takes as long as several texts. So
+the set of shapes is small, and `warm_up` runs all of them before the first search: lengths are
+rounded up to 16 tokens, and a call is cut into batches of 8, 4, 2 and 1 texts, of at most about
 512 tokens.
 """
 
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sidecar.models.backends.base import FloatArray
+from sidecar.models.backends.base import FloatArray, Pieces
+from sidecar.models.backends.piece_rules import PieceRules, find_piece_rules
 from sidecar.models.backends.readable import readable
 from sidecar.models.prepared import Manifest
 
@@ -23,28 +24,35 @@ if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
 
 _BATCHES = (8, 4, 2, 1)
-# More tokens in a batch gain little, cost memory, and are shapes to be read at start.
+_PIECES_TOGETHER = 64
+# Larger batches gain little, cost memory, and add shapes to the warm-up.
 _BATCH_TOKENS = 512
 _LENGTH_STEP = 16
-# A batch may be padded by so much before two smaller ones are better.
+# A batch with more padding than this is slower than two smaller batches.
 _PADDING = 1.25
-# Longer query texts are read like passages.
+# The passages' graph reads longer query texts.
 _QUERY_TOKENS = 64
+
+READINGS = "readings.npz"
+"""The name of the file of `GraphBiEncoder.readings` in a prepared folder."""
 
 
 class Graph(Protocol):
-    """A model in a runtime's own form."""
+    """A model, loaded into a runtime."""
 
     def run(self, inputs: Sequence[NDArray[np.int64]]) -> FloatArray:
-        """One row a text, from arrays of shape (texts, tokens): ids, mask, and types if read."""
+        """Compute one row for each text.
+
+        `inputs`: arrays of shape (texts, tokens): ids, mask, and types if the model reads them.
+        """
         ...
 
 
 class GraphBiEncoder:
-    """A bi-encoder; `identity` is the prepared folder's key.
+    """A bi-encoder; `identity` follows from the prepared folder and the way it is computed.
 
-    `query_graph` is the same model for short query texts, which one core reads as fast as two do:
-    two wait for each other wherever OpenSearch is at work on one of them.
+    `query_graph` is the same model on one thread, for short query texts. One core reads them as
+    fast as two: with two, each waits for the other whenever OpenSearch uses one of the cores.
     """
 
     def __init__(
@@ -57,6 +65,8 @@ class GraphBiEncoder:
         self._passage_prompt = manifest.passage_prompt
         self.dimensions = manifest.dimensions
         self.identity = identity
+        self.readings = folder / READINGS
+        """The file of `read_each_piece`; it is written when the model first needs a student."""
 
     def embed_queries(self, texts: Sequence[str]) -> FloatArray:
         encodings = self._tokens.texts(self._query_prompt, texts)
@@ -67,6 +77,17 @@ class GraphBiEncoder:
     def embed_passages(self, texts: Sequence[str]) -> FloatArray:
         encodings = self._tokens.texts(self._passage_prompt, texts)
         return read_all(self._graph, self._tokens, encodings)
+
+    def read_pieces(self, texts: Sequence[str]) -> list[Pieces]:
+        return self._tokens.pieces(texts)
+
+    def piece_rules(self) -> PieceRules | None:
+        return self._tokens.piece_rules()
+
+    def read_each_piece(self, most: int) -> FloatArray:
+        """The vector of each of the first `most` word pieces, each read as a passage of its own."""
+        batches = self._tokens.each_piece(self._passage_prompt, most)
+        return np.concatenate([self._graph.run(inputs) for inputs in batches]).astype(np.float32)
 
 
 class GraphCrossEncoder:
@@ -82,7 +103,7 @@ class GraphCrossEncoder:
 
 
 class TokenReader:
-    """A model's tokenizer, without the library that trained it."""
+    """A model's tokenizer, run by the `tokenizers` library."""
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         from tokenizers import Tokenizer
@@ -96,13 +117,41 @@ class TokenReader:
         limit = self._manifest.max_tokens
         return self._tokenizer.encode_batch_fast([prompt + readable(t, limit) for t in texts])
 
+    def pieces(self, texts: Sequence[str]) -> list[Pieces]:
+        """The numbers of each text's pieces, without special ones."""
+        limit = self._manifest.max_tokens
+        encodings = self._tokenizer.encode_batch_fast(
+            [readable(text, limit) for text in texts], add_special_tokens=False
+        )
+        return [np.array(encoding.ids, np.uint32) for encoding in encodings]
+
+    def piece_rules(self) -> PieceRules | None:
+        """The rules of `pieces`."""
+        return find_piece_rules(self._tokenizer, self._manifest.max_tokens)
+
+    def each_piece(self, prompt: str, most: int) -> Iterator[list[NDArray[np.int64]]]:
+        """Inputs of a graph, batch by batch, for the first `most` pieces, each alone."""
+        count = min(most, self._tokenizer.get_vocab_size())
+        # The last piece of this text gives its place to the others.
+        [encoding] = self.texts(prompt, ["a"])
+        place = len(encoding) - 1 - encoding.special_tokens_mask[::-1].index(0)
+        # Without padding, which would take three quarters of the time.
+        inputs = [
+            np.repeat(rows[:, : len(encoding)], _PIECES_TOGETHER, axis=0)
+            for rows in self.arrays([encoding])
+        ]
+        for start in range(0, count, _PIECES_TOGETHER):
+            numbers = np.arange(start, min(start + _PIECES_TOGETHER, count))
+            inputs[0][: len(numbers), place] = numbers
+            yield [rows[: len(numbers)] for rows in inputs]
+
     def pairs(self, query_text: str, texts: Sequence[str]) -> list[Encoding]:
         limit = self._manifest.max_tokens
         query_text = readable(query_text, limit)
         return self._tokenizer.encode_batch_fast([(query_text, readable(t, limit)) for t in texts])
 
     def arrays(self, encodings: Sequence[Encoding]) -> list[NDArray[np.int64]]:
-        """Inputs of a graph, padded to a length that it knows; each of shape (texts, tokens)."""
+        """Inputs of a graph, each of shape (texts, tokens), padded to a length of `shapes`."""
         shape = (len(encodings), max(padded_length(len(encoding)) for encoding in encodings))
         ids = np.full(shape, self._manifest.pad_id, np.int64)
         mask = np.zeros(shape, np.int64)
@@ -115,7 +164,7 @@ class TokenReader:
 
 
 def read_all(graph: Graph, tokens: TokenReader, encodings: Sequence[Encoding]) -> FloatArray:
-    """Every text's row, in the order of the texts."""
+    """The row of each text, in the order of the texts."""
     rows: list[FloatArray | None] = [None] * len(encodings)
     for batch in cut_batches([len(encoding) for encoding in encodings]):
         answer = graph.run(tokens.arrays([encodings[position] for position in batch]))
@@ -125,31 +174,31 @@ def read_all(graph: Graph, tokens: TokenReader, encodings: Sequence[Encoding]) -
 
 
 def cut_batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Positions of the texts that are read together: as many as the padding is worth."""
-    left = sorted(range(len(lengths)), key=lambda position: -lengths[position])
-    while left:
-        longest = padded_length(lengths[left[0]])
+    """Positions of the texts of each batch; a batch is as large as its padding allows."""
+    remaining = sorted(range(len(lengths)), key=lambda position: -lengths[position])
+    while remaining:
+        longest = padded_length(lengths[remaining[0]])
         for size in _sizes(longest):
-            needed = sum(padded_length(lengths[position]) for position in left[:size])
-            if size <= len(left) and size * longest <= _PADDING * needed:
+            needed = sum(padded_length(lengths[position]) for position in remaining[:size])
+            if size <= len(remaining) and size * longest <= _PADDING * needed:
                 break
-        yield left[:size]
-        left = left[size:]
+        yield remaining[:size]
+        remaining = remaining[size:]
 
 
 def shapes(max_tokens: int) -> list[tuple[int, int]]:
-    """Every (texts, tokens) that `cut_batches` makes of texts of at most so many tokens."""
+    """All shapes (texts, tokens) that `cut_batches` makes of texts of at most `max_tokens`."""
     lengths = range(_LENGTH_STEP, padded_length(max_tokens) + 1, _LENGTH_STEP)
     return [(size, length) for length in lengths for size in _sizes(length)]
 
 
 def query_shapes(max_tokens: int) -> list[tuple[int, int]]:
-    """Those of one short query text."""
+    """The shapes of one short query text."""
     return [shape for shape in shapes(min(max_tokens, _QUERY_TOKENS)) if shape[0] == 1]
 
 
 def warm_up(graph: Graph, manifest: Manifest, shapes: Iterable[tuple[int, int]]) -> None:
-    """Let a graph read every shape that a search may bring."""
+    """Run a graph once with each shape that a search may cause."""
     for shape in shapes:
         ids = np.full(shape, manifest.pad_id, np.int64)
         inputs = [ids, np.ones_like(ids), np.zeros_like(ids)]
@@ -157,7 +206,7 @@ def warm_up(graph: Graph, manifest: Manifest, shapes: Iterable[tuple[int, int]])
 
 
 def padded_length(tokens: int) -> int:
-    """The length of the closed set that a text of so many tokens is padded to."""
+    """The length to which a text of that number of tokens is padded."""
     return max(1, -(-tokens // _LENGTH_STEP)) * _LENGTH_STEP
 
 

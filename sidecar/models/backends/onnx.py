@@ -1,4 +1,4 @@
-"""Prepared models run by ONNX Runtime, on the processor, in f32; no torch is needed."""
+"""Runs prepared models with ONNX Runtime, on the CPU, in f32; needs no torch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sidecar.models.backends.base import FloatArray
 
 
 class OnnxGraph:
-    """One graph."""
+    """One graph, loaded into ONNX Runtime."""
 
     def __init__(self, path: Path, threads: int) -> None:
         """Raises ImportError without the library."""
@@ -20,9 +20,9 @@ class OnnxGraph:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        # A spinning thread takes the core from OpenSearch, or from the one that it waits for.
+        # A spinning thread takes the core from OpenSearch, or from the thread it waits for.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # Shapes vary, so patterns of memory are of no use and one for each would be kept.
+        # Shapes vary: the runtime would keep a memory pattern for each of them, to no use.
         options.enable_mem_pattern = False
         self._session = onnxruntime.InferenceSession(
             str(path), options, providers=["CPUExecutionProvider"]

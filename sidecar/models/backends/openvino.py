@@ -1,20 +1,21 @@
-"""Prepared models run by OpenVINO, on the processor; no torch is needed.
+"""Runs prepared models with OpenVINO, on the CPU; needs no torch.
 
-Weights of one byte are multiplied with activations that are brought to one byte as they come, in
-groups with a scale each (precision `int8`). That needs no sample of a user's texts, unlike scales
-that are fixed beforehand: with all-MiniLM-L6-v2, scales fixed on scientific abstracts kept
-a Spearman correlation of 0.9964 to the original's ranking of such abstracts and 0.9939 for the
-Python reference, groups of 64 keep 0.9983 and 0.9987. A group of 32 gives 0.9985 and 0.9990 and
-takes 1.14 times as long, one of 128 gives 0.9977 and 0.9982 in 0.92 of the time.
+With precision `int8`, weights have one byte, and OpenVINO converts the activations to one byte at
+run time, in groups with a scale each. This needs no sample of a user's texts, and fixed scales rank
+worse. Measured with all-MiniLM-L6-v2, as Spearman's correlation with the original's ranking of
+scientific abstracts and of the Python reference: scales fixed on scientific abstracts 0.9964 and
+0.9939; groups of 64 0.9983 and 0.9987; groups of 32 0.9985 and 0.9990, in 1.14 times the time of
+groups of 64; groups of 128 0.9977 and 0.9982, in 0.92 of that time. On a processor that cannot
+multiply bytes (AVX2 without VNNI), OpenVINO keeps the activations in floats: any group then gives
+the same scores in the same time, that of f32.
 
-A cross-encoder's scores may lie nearer together than cosines: one of the same body with a random
-head, whose scores hardly differ, kept 0.9939 with groups of 64 and 0.9976 with groups of 32 in
-`python -m benchmarks --only models`. So cross-encoders have the smaller groups.
+The scores of a cross-encoder may be closer together than cosines. One with the same body and
+a random head, whose scores hardly differ, kept 0.9939 with groups of 64 and 0.9976 with groups
+of 32 in `python -m benchmarks --only models`. So cross-encoders have the smaller groups.
 """
 
 from __future__ import annotations
 
-import platform
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,39 +24,52 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sidecar.models.backends import processor
 from sidecar.models.backends.base import FloatArray
-from sidecar.models.prepared import Manifest
+from sidecar.models.ways import Way
 
 _GROUPS = {"bi-encoder": 64, "cross-encoder": 32}
-# Each shape has about a hundred entries; what falls out would be built again in a search.
+# Each shape has about a hundred entries; a search would have to build a lost entry again.
 _CODE_CACHE = 100_000
+
+WORDS = "words.npy"
+"""Name of the file of word vectors, shape (pieces, size), in a prepared folder."""
+
+
+def graph_file(folder: Path, form: str) -> Path:
+    """The graph with weights in that form; its weights are in a file of the same name."""
+    return folder / f"graph-{form}.xml"
 
 
 class OpenVinoGraph:
-    """One graph, with its word vectors beside it in a file that is only mapped.
+    """One graph. Its word vectors are in a file beside it, which is mapped into memory.
 
-    The rows of a few hundred words are read from that file as they are needed. Within the graph
-    the table would be unpacked at start, half of the memory of a small model.
+    A call reads the rows of its few hundred words from that file. As a part of the graph, the table
+    would be unpacked at start and take half of the memory of a small model.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, threads: int) -> None:
-        """Raises ImportError without the library, RuntimeError for files it cannot read."""
-        precision = manifest.precision
-        group = _GROUPS[manifest.kind] if precision == "int8" else 0
-        self._words = np.load(folder / "words.npy", mmap_mode="r")
+    def __init__(self, folder: Path, kind: str, way: Way, threads: int) -> None:
+        """Compile the graph of a model of that kind.
+
+        Raises ImportError without the library, RuntimeError for files it cannot read.
+        """
+        group = _GROUPS[kind] if way.computed_in == "int8" else 0
+        self._words = np.load(folder / WORDS, mmap_mode="r")
         compiled = (
             import_openvino()
             .Core()
             .compile_model(
-                str(folder / "graph.xml"),
+                str(graph_file(folder, way.form)),
                 "CPU",
                 {
                     "PERFORMANCE_HINT": "LATENCY",
                     "NUM_STREAMS": 1,
                     "INFERENCE_NUM_THREADS": threads,
-                    # Bound to a core, a thread would wait there for OpenSearch or the event loop.
+                    # A thread bound to a core would wait there for OpenSearch or the event loop.
                     "ENABLE_CPU_PINNING": False,
-                    "INFERENCE_PRECISION_HINT": "f32" if precision == "f32" else fast_float(),
+                    "INFERENCE_PRECISION_HINT": (
+                        "f32" if way.computed_in == "f32" else processor.fast_float()
+                    ),
                     "DYNAMIC_QUANTIZATION_GROUP_SIZE": group,
                     "CPU_RUNTIME_CACHE_CAPACITY": _CODE_CACHE,
                 },
@@ -66,41 +80,16 @@ class OpenVinoGraph:
     def run(self, inputs: Sequence[NDArray[np.int64]]) -> FloatArray:
         words = self._words[inputs[0]].astype(np.float32)
         answer = self._request.infer([*inputs, words], share_inputs=True)
-        return np.array(answer[0], np.float32)  # the request writes over its own at the next call
+        rows = np.array(answer[0], np.float32)  # the next call overwrites the request's array
+        # OpenVINO returns no rows and no error if its parts disagree about the processor.
+        if len(rows) != len(words):
+            raise RuntimeError(f"OpenVINO answered with {len(rows)} rows for {len(words)} texts")
+        return rows
 
 
 def import_openvino() -> Any:
-    """The library, kept from reporting its use over the network as it does when imported."""
+    """The library, without its telemetry, which reports each import over the network."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
 
     return openvino
-
-
-def fast_float() -> str:
-    """`bf16` where the processor is quicker with it than with `f32`.
-
-    Intel's have bf16 in two forms: tile multiplication (AMX) is many times as fast as f32, the
-    older instruction alone is slower once conversions are counted (1.6 times, measured).
-    """
-    if platform.machine() in ("aarch64", "arm64"):
-        return "bf16" if "bf16" in _processor_flags("Features") else "f32"
-    flags = _processor_flags("flags")
-    amd = "amd" in _processor_line("vendor_id").lower()
-    return "bf16" if "amx_bf16" in flags or (amd and "avx512_bf16" in flags) else "f32"
-
-
-def _processor_flags(field: str) -> frozenset[str]:
-    return frozenset(_processor_line(field).split())
-
-
-def _processor_line(field: str) -> str:
-    try:
-        with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as file:
-            for line in file:
-                name, _, value = line.partition(":")
-                if name.strip() == field:
-                    return value
-    except OSError:
-        pass
-    return ""

@@ -1,8 +1,9 @@
 """Prepares one model, in a process of its own: `python -m sidecar.models.preparing.worker`.
 
-Torch and the quantiser take a gigabyte, write to the terminal and change settings of the whole
-process; all of that goes with it. A line of JSON on standard input says what to prepare; lines on
-standard output say how it goes: `step`, and at last `prepared` or `refused`.
+Preparing needs much memory, and torch, where it is needed, writes to the terminal and changes
+settings of the whole process; all of that ends with the process. One line of JSON on standard input
+says what to prepare. Lines on standard output report `step`, `trying` (a precision) and at the end
+`prepared` or `refused`.
 """
 
 from __future__ import annotations
@@ -13,69 +14,129 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from sidecar.config import Model
-from sidecar.models.prepared import Manifest, Parity, new_prepared, write_manifest
-from sidecar.models.prepared_backends import load_prepared
-from sidecar.models.preparing.parity import bundled_texts, compare, describe, passes
+from sidecar.config.main_file import Model
+from sidecar.models.missing_library import missing_library
+from sidecar.models.prepared import Manifest, new_prepared, write_manifest
+from sidecar.models.preparing.errors import CannotPrepare
+from sidecar.models.preparing.original import Original, open_original
+from sidecar.models.preparing.parity import bundled_texts
+from sidecar.models.verdicts import (
+    NoWayError,
+    decide,
+    describe_verdict,
+    write_scores,
+    write_verdict,
+)
 
-_TRIED = {"auto": ("int8", "bf16"), "int8": ("int8",), "bf16": ("bf16",), "f32": ("f32",)}
+# Which of the two is faster depends on the processor, and a folder may be copied to another.
+_AUTO = ("int8", "f32")
 
 
 def prepare(
-    model: Model, source: Path, key: str, cache: Path | None, report: Callable[[str], None]
+    model: Model,
+    source: Path,
+    key: str,
+    cache: Path | None,
+    report: Callable[[str], None],
+    crashed: Mapping[str, str],
+    trying: Callable[[str], None],
 ) -> None:
     """Fill the prepared folder of that key. `source`: the folder of the weights.
 
-    Raises ValueError when the model cannot be prepared or does not pass the gate, ImportError
-    when a library is missing, and what reading the weights raises.
-    """
-    from sidecar.models.preparing.exporting import export_onnx, export_openvino
-    from sidecar.models.preparing.original import OriginalModel, score_all
+    `crashed`: precisions that ended an earlier process on this machine, and how; they are not
+    tried. `trying` gets each precision before it is tried.
 
+    Raises ValueError if the model cannot be prepared or does not pass the gate, ImportError if
+    a library is missing, and the errors of reading the weights.
+    """
     report("reading the weights")
-    original = OriginalModel(source, model.kind, model.max_tokens)
+    original = open_original(model, source)
     texts = bundled_texts(model.kind)
     report("ranking sample passages with the original")
     expected = original.scores(*texts)
-    precisions = ("f32",) if model.backend == "onnx" else _TRIED[model.precision]
     with new_prepared(key, cache) as folder:
         original.save_tokenizer(folder / "tokenizer.json")
-        failed = ""
-        for precision in precisions:
-            manifest = Manifest(
-                kind=model.kind,
-                backend=model.backend,
-                precision=precision,
-                max_tokens=original.max_tokens,
-                dimensions=original.dimensions,
-                pad_id=original.pad_id,
-                reads_types=original.reads_types,
-                query_prompt=original.query_prompt,
-                passage_prompt=original.passage_prompt,
-                parity=Parity(0, 0, 0.0, 0.0, 0.0),
+        write_scores(folder, expected)
+        forms, refused = _write_forms(model, original, folder, report, crashed, trying)
+        manifest = _manifest(model, original, forms)
+        report(f"ranking the same passages in {' and '.join(forms)}")
+        try:
+            if not forms:
+                raise NoWayError(list(refused))
+            verdict, passed = decide(
+                folder,
+                manifest,
+                key,
+                model.threads,
+                crashed,
+                trying,
+                refused,
             )
-            report(f"converting to {precision}")
-            if model.backend == "onnx":
-                export_onnx(original, folder)
-            else:
-                export_openvino(original, precision, folder)
-            report(f"ranking the same passages in {precision}")
-            backend = load_prepared(folder, manifest, key, model.threads)
-            parity = compare(expected, score_all(backend, *texts))
-            if passes(parity, precision):
-                write_manifest(folder, dataclasses.replace(manifest, parity=parity))
-                report(f"{failed}{precision} ranks as the original: {describe(parity)}")
-                return
-            failed += f"{precision} drifts too far from the original: {describe(parity)}; "
-        raise ValueError(f"{failed}{_advice(model)}")
+        except NoWayError as error:
+            raise ValueError(f"{error}; {_advice(model)}") from None
+        useful = tuple(form for form in forms if any(way.form == form for way in passed))
+        for form in set(forms) - set(useful):
+            for path in folder.glob(f"graph-{form}.*"):
+                path.unlink()
+        write_verdict(folder, verdict)
+        write_manifest(folder, dataclasses.replace(manifest, forms=useful))
+        report(describe_verdict(verdict))
+
+
+def _write_forms(
+    model: Model,
+    original: Original,
+    folder: Path,
+    report: Callable[[str], None],
+    crashed: Mapping[str, str],
+    trying: Callable[[str], None],
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Write a graph for each form of the weights; returns the forms, and why others are missing."""
+    if model.backend == "onnx":
+        trying("f32")
+        report("converting to f32")
+        original.write_onnx(folder)
+        return ("f32",), ()
+    forms: list[str] = []
+    refused: list[str] = []
+    for form in _AUTO if model.precision == "auto" else (model.precision,):
+        if form in crashed:
+            refused.append(f"{form} {crashed[form]}")
+            continue
+        trying(form)
+        report(f"converting to {form}")
+        try:
+            original.write_openvino(form, folder)
+        except CannotPrepare:
+            raise
+        except (RuntimeError, ValueError) as error:
+            refused.append(f"{form} cannot be made: {error}")
+            continue
+        forms.append(form)
+    return tuple(forms), tuple(refused)
+
+
+def _manifest(model: Model, original: Original, forms: tuple[str, ...]) -> Manifest:
+    return Manifest(
+        kind=model.kind,
+        backend=model.backend,
+        precision=model.precision,
+        forms=forms,
+        max_tokens=original.max_tokens,
+        dimensions=original.dimensions,
+        pad_id=original.pad_id,
+        reads_types=original.reads_types,
+        query_prompt=original.query_prompt,
+        passage_prompt=original.passage_prompt,
+    )
 
 
 def _advice(model: Model) -> str:
-    if model.precision == "int8":
-        return "write precision: auto, or bf16"
+    if model.backend == "openvino" and model.precision in ("int8", "bf16"):
+        return "write precision: auto, or f32"
     return "write backend: sentence-transformers for this model"
 
 
@@ -89,19 +150,21 @@ def main() -> None:
     order = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # where the libraries draw their bars
+        with contextlib.redirect_stdout(sys.stderr):  # libraries draw progress bars
             prepare(
                 Model(**order["model"]),
                 Path(order["source"]),
                 order["key"],
                 Path(order["cache"]) if order["cache"] else None,
                 lambda step: answer("step", step),
+                order["crashed"],
+                lambda precision: answer("trying", precision),
             )
     except ImportError as error:
         answer(
             "refused",
-            f"{error}; preparing a model needs it: run `pip install rescore-sidecar` again, or "
-            "prepare the model elsewhere (`sidecar models prepare`) and copy the cache folder",
+            f"{missing_library(error)}, or prepare the model elsewhere (`sidecar models prepare`) "
+            "and copy the cache folder",
         )
     except (OSError, RuntimeError, ValueError) as error:
         answer("refused", str(error) or type(error).__name__)
@@ -110,7 +173,7 @@ def main() -> None:
 
 
 def _end_with_the_parent() -> None:
-    """Whoever ordered it keeps standard input open until it has the answer, or is gone."""
+    """End when standard input closes: the parent keeps it open until it has the answer."""
     sys.stdin.read()
     os._exit(1)
 

@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.plan import DocumentFields, Plan, Stage
 from sidecar.bench.measuring import StandInFailed, resident_mb, stand_in
-from sidecar.bench.stand_in import Searches
+from sidecar.bench.stand_in import SearchLoad
 
 GROWS = """
 from sidecar.bench.MODULE import resident_mb
@@ -33,4 +33,4 @@ async def test_a_stand_in_that_ends_early_is_an_error() -> None:
     with pytest.raises(StandInFailed):
         async with stand_in(plan) as beside:
             # Nothing listens there, so its first search fails.
-            await beside.search("http://127.0.0.1:1", Searches(windows=1, most=1))
+            await beside.search("http://127.0.0.1:1", SearchLoad(windows=1, most=1))

@@ -6,17 +6,21 @@ import io
 
 from rich.console import Console
 
-from sidecar.bench.measuring import Measured, ModelSpeed, PlanMeasured
+from sidecar.bench.measuring import ModelSpeed, PlanFigures, SearchFigures
 from sidecar.bench.report import print_plan, print_what_is_included
 
-PLAN = PlanMeasured(
+PLAN = PlanFigures(
     plan="products",
     window=10_000,
-    per_document=3,
+    per_group=3,
     deadline_ms=200,
     searches=(
-        Measured("cold, 1 at a time", 12, 4.56, 201.5, 1203.25, 60_100.7, 0.25, {"partial": 12}),
-        Measured("warm, 128 at once", 123_456, 12_345.6, 3.2, 4.1, 9.9, 1.0, {"applied": 123_456}),
+        SearchFigures(
+            "cold, 1 at a time", 12, 4.56, 201.5, 1203.25, 60_100.7, 0.25, {"partial": 12}
+        ),
+        SearchFigures(
+            "warm, 128 at once", 123_456, 12_345.6, 3.2, 4.1, 9.9, 1.0, {"applied": 123_456}
+        ),
     ),
     models=(
         ModelSpeed("minilm", "bi-encoder", 4000, 250.0),

@@ -8,7 +8,7 @@ from pipelines.documents import read_documents
 from pipelines.hits import Hit
 from pipelines.plan import DocumentFields, Plan, Stage
 from sidecar.bench.measuring import stand_in
-from sidecar.bench.stand_in import Layout, Searches, write_answer, write_source
+from sidecar.bench.stand_in import Layout, SearchLoad, write_answer, write_source
 from sidecar.demo.collection import SampleDocument
 
 DOCUMENT = SampleDocument("7", "Roses in winter", "Prune them. Cover the roots well.")
@@ -50,9 +50,18 @@ async def test_it_searches_and_keeps_the_time() -> None:
     async with stand_in(plan) as beside:
         # Nothing lies between: the proxy is the stand-in itself.
         answer = await beside.search(
-            beside.url, Searches(windows=2, seconds=60, most=6, clients=3, directly=True)
+            beside.url, SearchLoad(windows=2, seconds=60, most=6, clients=3, directly=True)
         )
     assert len(answer["ms"]) == len(answer["direct_ms"]) == 6
     assert answer["statuses"] == {"not routed": 6}
     assert answer["scored"] == 0
     assert all(0 < ms < 60_000 for ms in answer["ms"])
+
+
+async def test_it_sends_at_even_times_however_many_wait() -> None:
+    plan = Plan(document=DocumentFields(body=("text",)), stages=(Stage(model="m"),))
+    async with stand_in(plan) as beside:
+        order = SearchLoad(windows=2, seconds=0, most=20, rate=100)
+        answer = await beside.search(beside.url, order)
+    assert len(answer["ms"]) == 20
+    assert answer["seconds"] >= 0.19, "the last one is sent after 19 hundredths of a second"

@@ -7,7 +7,7 @@ from statistics import mean
 
 from pipelines.documents import Document
 from pipelines.passages import split_document
-from pipelines.plan import Passages
+from pipelines.sentence_passages import SentencePassages
 from sidecar.bench.texts import endless_documents
 from sidecar.demo.collection import SAMPLE, SampleDocument, read_collection
 
@@ -30,7 +30,7 @@ def test_no_passage_comes_twice_and_lengths_stay() -> None:
             for document in documents
             for passage in split_document(
                 Document(0, document.title, document.text, 1.0, None),
-                Passages(),
+                SentencePassages(),
             )
         ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -65,14 +66,18 @@ class Workplace:
         }
         (self.folder / "plans" / f"{name}.yaml").write_text(yaml.safe_dump(whole))
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command of `sidecar`; it ends as the command line documents, never by a bug."""
+    def run(self, *arguments: str, browser: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a command of `sidecar`; it ends as the command line documents, never by a bug.
+
+        `browser`: the command that opens a page; `%s` stands for the address.
+        """
         command = [sys.executable, "-m", "sidecar", *arguments]
         done = subprocess.run(
             [*command, "--config", str(self.folder / "sidecar.yaml")],
             capture_output=True,
             text=True,
             timeout=240,
+            env={**os.environ, "BROWSER": browser},
             check=False,
         )
         assert done.returncode in (0, 1, 2), (done.returncode, done.stderr)

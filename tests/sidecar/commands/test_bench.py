@@ -22,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
         # Nothing listens there: a measurement needs no cluster.
         "upstream": {"urls": ["http://127.0.0.1:9"]},
         "models": {"pairs": PAIRS, "vectors": VECTORS},
-        "cache": "kept",
+        "passage_store": {"folder": "kept"},
     }
     (tmp_path / "sidecar.yaml").write_text(yaml.safe_dump(main))
     write_plan(tmp_path, "all", stages=[{"model": "vectors"}, {"model": "pairs", "take": 5}])
@@ -76,7 +76,7 @@ def test_every_search_is_rescored_and_counted(folder: Path) -> None:
 
 
 def test_a_table_and_what_it_holds(folder: Path) -> None:
-    write_plan(folder, "path", stages=[{"model": "vectors"}], query_text="query.match.name")
+    write_plan(folder, "path", stages=[{"model": "vectors"}], query_path="query.match.name")
     done = bench(folder, "--plan", "path")
     assert (done.returncode, done.stderr) == (0, "")
     assert "plan path: 20 hits" in done.stdout

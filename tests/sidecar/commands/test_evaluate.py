@@ -41,7 +41,7 @@ def test_a_plan_that_turns_the_order_around_is_a_negative_answer(workplace: Work
     body = {"query": {"bool": {"must": must, "should": {"match": {"title": _NOISE}}}}}
     (workplace.folder / "body.json").write_text(json.dumps(body))
     path = "query.bool.should.match.title"
-    workplace.plan("words", query_text=path, fusion={"method": "replace"})
+    workplace.plan("words", query_path=path, fusion={"method": "replace"})
     done = workplace.run(*arguments(workplace), "--body", str(workplace.folder / "body.json"))
     assert done.returncode == 1
     assert done.stderr.splitlines() == ["rescoring makes this index's order worse"]
@@ -124,3 +124,10 @@ def test_wrong_usage_is_one_line_and_exit_2(
     assert done.stdout == ""
     assert message in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+def test_clicks_and_judgments_do_not_mix(workplace: Workplace) -> None:
+    both = workplace.run("evaluate", "--ubi", "--index", "rescore-demo")
+    assert both.stderr == "--ubi needs no --index, --queries or --qrels; leave them out\n"
+    neither = workplace.run("evaluate", "--index", "rescore-demo")
+    assert neither.stderr == "--index and --qrels are needed, or --ubi\n"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from itertools import combinations
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -51,12 +53,15 @@ def test_it_tells_what_a_search_does(workplace: Workplace, cluster: str, tmp_pat
     assert [hit["original_score"] for hit in before] == pytest.approx(
         [hit["_score"] for hit in direct]
     )
-    mean = sum(hit["original_score"] for hit in hits) / len(hits)
+    scores = [hit["original_score"] for hit in hits]
+    unit = 5 * fmean(abs(one - other) for one, other in combinations(scores, 2))
     for hit in hits:
         # The passage that is shown is the one that the score is of.
         (score,) = FakeCrossEncoder().score_pairs(QUERY, [hit["passage"]])
         assert hit["model_scores"] == [{"model": "words", "score": pytest.approx(float(score))}]
-        assert hit["fused"] == pytest.approx(hit["original_score"] / mean + 5 * score)
+        assert hit["fused"] == pytest.approx(
+            (hit["original_score"] - min(scores)) / unit + 5 * score
+        )
         assert hit["group"] is None
     assert explained["stages"] == [{"model": "words", "groups": 20, "scored": 20, "reason": None}]
     assert explained["status"] == "applied"

@@ -26,7 +26,7 @@ def test_a_folder_is_read(tmp_path: Path) -> None:
 
 
 def test_a_judgment_of_an_unknown_query_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="judges query other, which is not there"):
+    with pytest.raises(ValueError, match="judges query other, which does not exist"):
         read_collection(write_folder(tmp_path, judged_query="other"))
 
 

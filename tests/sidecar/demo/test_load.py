@@ -49,9 +49,9 @@ async def test_somebody_elses_index_is_left_alone(
 ) -> None:
     await call("PUT", f"{cluster}/{INDEX}/_doc/1", {"title": "precious"})
 
-    with pytest.raises(DemoError, match=f"an index or alias {INDEX} that the demo did not make"):
+    with pytest.raises(DemoError, match=f"an index or alias {INDEX} that the demo did not create"):
         await load_collection(cluster, small_collection, lambda: None)
-    with pytest.raises(DemoError, match="did not make"):
+    with pytest.raises(DemoError, match="did not create"):
         await delete_index(cluster)
 
     status, _ = await call("GET", f"{cluster}/{INDEX}/_doc/1")
@@ -63,7 +63,7 @@ async def test_what_an_alias_of_the_name_leads_to_is_left_alone(
 ) -> None:
     await call("PUT", f"{cluster}/precious", {"aliases": {INDEX: {}}})
 
-    with pytest.raises(DemoError, match="did not make"):
+    with pytest.raises(DemoError, match="did not create"):
         await load_collection(cluster, small_collection, lambda: None)
 
     status, _ = await call("GET", f"{cluster}/precious")

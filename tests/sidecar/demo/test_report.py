@@ -7,7 +7,7 @@ from pipelines.plan import DocumentFields, Plan, Stage
 from sidecar.demo.collection import Collection, SampleDocument
 from sidecar.demo.report import choose_examples, curl_lines, print_report
 from sidecar.evaluation.comparison import compare
-from sidecar.evaluation.searching import Answer
+from sidecar.evaluation.searching import RankedAnswer
 
 COLLECTION = Collection(
     documents=tuple(
@@ -20,9 +20,9 @@ COLLECTION = Collection(
 PLAN = Plan(document=DocumentFields(title=("title",)), stages=(Stage(model="m"),))
 
 
-def answers(milliseconds: float, outcome: str | None, **orders: str) -> dict[str, Answer]:
+def answers(milliseconds: float, outcome: str | None, **orders: str) -> dict[str, RankedAnswer]:
     return {
-        name.removeprefix("q"): Answer(tuple(order), milliseconds / 1000, outcome)
+        name.removeprefix("q"): RankedAnswer(tuple(order), milliseconds / 1000, outcome)
         for name, order in orders.items()
     }
 
@@ -31,7 +31,7 @@ DIRECT = answers(2, None, q1="abc", q2="abc", q3="abc")
 RESCORED = answers(5, "applied; plan=demo", q1="cab", q2="bac", q3="abc")
 
 
-def report(rescored: dict[str, Answer], *, terminal: bool = False) -> str:
+def report(rescored: dict[str, RankedAnswer], *, terminal: bool = False) -> str:
     out = StringIO()
     console = Console(file=out, width=200, force_terminal=terminal, color_system=None)
     comparison = compare(COLLECTION.qrels, DIRECT, rescored)

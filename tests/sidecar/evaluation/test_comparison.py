@@ -4,11 +4,11 @@ import pytest
 
 from sidecar.evaluation.bootstrap import bootstrap_interval
 from sidecar.evaluation.comparison import Change, compare
-from sidecar.evaluation.searching import Answer
+from sidecar.evaluation.searching import RankedAnswer
 
 
-def answer(ids: str, seconds: float = 0.001, outcome: str | None = None) -> Answer:
-    return Answer(tuple(ids), seconds, outcome)
+def answer(ids: str, seconds: float = 0.001, outcome: str | None = None) -> RankedAnswer:
+    return RankedAnswer(tuple(ids), seconds, outcome)
 
 
 def test_both_sides_are_judged_over_every_judged_query() -> None:

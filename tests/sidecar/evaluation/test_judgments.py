@@ -70,9 +70,9 @@ def test_a_file_packed_with_gzip_is_unpacked(tmp_path: Path) -> None:
         ("hello\n", ":1: no judgments in a known format: TREC qrels"),
         ("1 0 d1 2\n1 d1 2\n", ":2: has 3 columns where others have 4"),
         ("1\td1\t2\n1\td2\n", ":2: has 2 columns where others have 3"),
-        ("1 0 d1 2\n1 0 d2 good\n", ":2: the grade has to be a number, not 'good'"),
-        ("1 0 d1 good\n", ":1: the grade has to be a number, not 'good'"),
-        ("1 0 d1 nan\n2 0 d2 inf\n", ":1: the grade has to be a number, not 'nan'"),
+        ("1 0 d1 2\n1 0 d2 good\n", ":2: the grade must be a number, not 'good'"),
+        ("1 0 d1 good\n", ":1: the grade must be a number, not 'good'"),
+        ("1 0 d1 nan\n2 0 d2 inf\n", ":1: the grade must be a number, not 'nan'"),
         ("1\td1\t2\n\n1\td1\t1\n", ":3: document d1 is judged a second time for query 1"),
         ("query-id\tcorpus-id\tscore\n", "has no judgments"),
         ("a,d,1\nb,d\n", ":2: has 2 columns, not query,docid,rating"),
@@ -115,7 +115,7 @@ grades = st.integers(-2, 5)
 
 
 @given(st.dictionaries(names, st.dictionaries(names, grades, min_size=1), min_size=1))
-def test_any_trec_file_is_read_back(any_folder: Path, qrels) -> None:
+def test_any_trec_file_is_read_back(any_folder: Path, qrels: dict[str, dict[str, int]]) -> None:
     lines = [f"{q} 0 {d} {grade}" for q, judged in qrels.items() for d, grade in judged.items()]
     # A first line that could be JSON or CSV as well has its own formats.
     path = write(any_folder, "\n".join(["plain 0 plain 1", *lines]))
@@ -125,7 +125,7 @@ def test_any_trec_file_is_read_back(any_folder: Path, qrels) -> None:
 
 
 @given(st.dictionaries(texts, st.dictionaries(texts, grades, min_size=1), min_size=1))
-def test_any_judgment_list_is_read_back(any_folder: Path, qrels) -> None:
+def test_any_judgment_list_is_read_back(any_folder: Path, qrels: dict[str, dict[str, int]]) -> None:
     rated = [
         {"query": query, "ratings": [{"docId": d, "rating": str(g)} for d, g in judged.items()]}
         for query, judged in qrels.items()

@@ -10,21 +10,23 @@ from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
 from pipelines.errors import ModelFailed
-from pipelines.plan import DocumentFields, Fusion, Plan, Stage
+from pipelines.fusion_methods import RelativeFusion, ReplaceFusion
+from pipelines.plan import DocumentFields, Plan, Stage
+from pipelines.scoring import Scorer
 from sidecar.evaluation.offline import Window, fetch_window, order_by_plans
 from sidecar.evaluation.searching import SearchFailed
-from sidecar.opensearch.search_response import read_hits
+from sidecar.opensearch.search_response import read_search_response
 
 PLAN = Plan(
     document=DocumentFields(body=("body",)),
     rescore_window=4,
     stages=(Stage(model="m"),),
-    fusion=Fusion(method="replace"),
+    fusion=ReplaceFusion(),
 )
 BODIES = ["apple", "apple apple", "apple apple apple", "none", "apple apple apple apple"]
 
 
-class Counting:
+class Counting(Scorer):
     """Scores a text by its apples, and keeps what it was asked."""
 
     def __init__(self) -> None:
@@ -45,10 +47,10 @@ def response(bodies: Sequence[str] = BODIES) -> bytes:
 
 
 async def test_each_plan_has_its_order_and_each_text_is_read_once() -> None:
-    window, scorer = Window("apple", read_hits(response())), Counting()
+    window, scorer = Window("apple", read_search_response(response())), Counting()
     smaller = PLAN.model_copy(update={"rescore_window": 2})
     larger = PLAN.model_copy(update={"rescore_window": 5})
-    untouched = PLAN.model_copy(update={"fusion": Fusion(weight=0)})
+    untouched = PLAN.model_copy(update={"fusion": RelativeFusion(weight=0)})
 
     orders = await order_by_plans(window, [PLAN, smaller, larger, untouched], scorer)
 
@@ -64,16 +66,16 @@ async def test_each_plan_has_its_order_and_each_text_is_read_once() -> None:
 
 async def test_words_are_weighed_whatever_plan_comes_first() -> None:
     bodies = ["one", "two", "red apple", "three"]
-    window = Window("red apple", read_hits(response(bodies)))
-    without = PLAN.model_copy(update={"fusion": Fusion(weight=0)})
-    with_words = PLAN.model_copy(update={"fusion": Fusion(weight=0, lexical=1.0)})
+    window = Window("red apple", read_search_response(response(bodies)))
+    without = PLAN.model_copy(update={"fusion": RelativeFusion(weight=0)})
+    with_words = PLAN.model_copy(update={"fusion": RelativeFusion(weight=0, lexical=1.0)})
     both = await order_by_plans(window, [without, with_words], Counting())
     assert both == [("0", "1", "2", "3"), ("2", "0", "1", "3")]
     assert await order_by_plans(window, [with_words, without], Counting()) == both[::-1]
 
 
 async def test_hits_without_text_keep_their_order() -> None:
-    window = Window("apple", read_hits(response(["", ""])))
+    window = Window("apple", read_search_response(response(["", ""])))
     assert await order_by_plans(window, [PLAN], Counting()) == [("0", "1")]
 
 
@@ -83,7 +85,7 @@ async def test_a_model_that_fails_ends_it() -> None:
             raise ModelFailed("no more")
 
     with pytest.raises(ModelFailed):
-        await order_by_plans(Window("apple", read_hits(response())), [PLAN], Broken())
+        await order_by_plans(Window("apple", read_search_response(response())), [PLAN], Broken())
 
 
 async def test_a_window_is_fetched_with_the_text_that_the_plan_reads() -> None:

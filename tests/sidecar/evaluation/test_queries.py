@@ -73,7 +73,7 @@ def test_queries_of_the_search_relevance_workbench(tmp_path: Path, text: str) ->
         ("[]", "has no queries"),
         ("1\ta\nb\n", ":2: no tab between id and text"),
         ("1\ta\n2\t \n", ":2: a query without text"),
-        ("1\ta\n1\tb\n", ":2: query 1 is there a second time"),
+        ("1\ta\n1\tb\n", ":2: query 1 occurs a second time"),
         ('{"_id": "1", "text": "a"}\n{"_id": "2"}\n', ":2: a query without text"),
         ('{"_id": "1", "text": "a"}\n7\n', ":2: a query is an object with _id and text"),
         ('{"_id": "1", "text": "a"}\n{"\n', ":2: is not JSON"),
@@ -98,7 +98,7 @@ def test_judgments_by_text_need_no_queries_and_are_narrowed_by_them() -> None:
 
 
 def test_judgments_by_id_need_queries() -> None:
-    with pytest.raises(ValueError, match="give their texts with --queries"):
+    with pytest.raises(ValueError, match="give the texts with --queries"):
         join(None, Judgments({"1": {"d": 1}}, by_text=False))
 
 

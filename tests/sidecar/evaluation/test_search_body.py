@@ -47,7 +47,7 @@ def test_the_users_own_search_is_filled_in_and_asks_for_the_first_hits(tmp_path:
     [
         ('{"query": {"match": {"a": "b"}}}', "has no {{query}} in a string"),
         ('{"query":\n {"match": {"a": {{query}}}}}', ":2: is not JSON"),
-        ('["{{query}}"]', "has to be an object"),
+        ('["{{query}}"]', "must be an object"),
     ],
 )
 def test_a_body_that_cannot_be_used_is_refused(tmp_path: Path, text: str, message: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
-from sidecar.evaluation.searching import Answer, SearchFailed, run_queries, warm_up
+from sidecar.evaluation.searching import RankedAnswer, SearchFailed, run_queries, warm_up
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
@@ -143,7 +143,10 @@ async def test_a_model_that_gets_no_further_is_not_waited_for() -> None:
 
 
 def test_an_outcome_is_read_out_of_the_header() -> None:
-    partial = Answer((), 0.1, "partial; reason=deadline; plan=p; window=50; scored=8; ms=3.4")
+    partial = RankedAnswer((), 0.1, "partial; reason=deadline; plan=p; window=50; scored=8; ms=3.4")
     assert (partial.status, partial.scored) == ("partial reason=deadline", 8)
-    assert (Answer((), 0.1, None).status, Answer((), 0.1, None).scored) == ("not routed", 0)
-    assert Answer((), 0.1, "applied; plan=p; ms=3.9").status == "applied"
+    assert (RankedAnswer((), 0.1, None).status, RankedAnswer((), 0.1, None).scored) == (
+        "not routed",
+        0,
+    )
+    assert RankedAnswer((), 0.1, "applied; plan=p; ms=3.9").status == "applied"

@@ -1,4 +1,4 @@
-"""SubmitFeedback: what is taken, what is refused, and what is kept."""
+"""SubmitFeedback: what is accepted, what is refused, and what is written."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from sidecar.aws_json import AwsError
+from sidecar.aws.json import AwsError
+from sidecar.kendra.answering.query_ids import QueryIds
 from sidecar.kendra.feedback import FeedbackFile
-from sidecar.kendra.query_ids import QueryIds
 
 INDEX = "11111111-2222-4333-8444-555555555555"
 NOW = 1_700_000_000
@@ -46,23 +46,24 @@ def test_feedback_is_appended(tmp_path: Path) -> None:
 
 
 def test_both_lists_empty_is_refused() -> None:
-    for members in ({}, {"ClickFeedbackItems": [], "RelevanceFeedbackItems": []}):
+    both: dict[str, Any] = {"ClickFeedbackItems": [], "RelevanceFeedbackItems": []}
+    for members in ({}, both):
         assert refusal(**members)[0] == "ValidationException"
 
 
 def test_queries_are_known_for_a_day() -> None:
     assert refusal(now=NOW + DAY + 1, ClickFeedbackItems=[CLICK]) == (
         "ResourceNotFoundException",
-        f"There is no query {QUERY} of the last 24 hours.",
+        f"There was no query {QUERY} in the last 24 hours.",
     )
     other = QueryIds().new(INDEX, NOW)
     assert refusal(QueryId=other, ClickFeedbackItems=[CLICK])[0] == "ResourceNotFoundException"
     submit(None, ClickFeedbackItems=[CLICK])
 
 
-def test_a_result_is_of_its_query() -> None:
+def test_a_result_must_belong_to_the_query() -> None:
     name, message = refusal(RelevanceFeedbackItems=[{**JUDGEMENT, "ResultId": "other-1"}])
     assert (name, message) == (
         "ValidationException",
-        f"The result other-1 is not of the query {QUERY}.",
+        f"The result other-1 does not belong to the query {QUERY}.",
     )

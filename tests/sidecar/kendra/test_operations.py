@@ -1,16 +1,16 @@
-"""The declared shapes of every operation are those of the service's own model."""
+"""The declared shape of every operation equals the shape in the service's own model."""
 
 from __future__ import annotations
 
 import pytest
 
-from sidecar import aws_errors
-from sidecar.aws_json import AwsError
+from sidecar.aws import errors as aws_errors
+from sidecar.aws.json import AwsError
 from sidecar.kendra.operations import OPERATIONS
 from tests.service_models import check_declaration, service_model
 
-# The model has no range for a count of suggestions, of which the documentation has ten at most, and
-# takes a facet of no attribute, which has nothing to count.
+# Two differences: the model does not limit the number of suggestions, but the documentation allows
+# at most ten; and the model accepts a facet without an attribute, which has nothing to count.
 OWN_RULES = {"MaxSuggestionsCount", "Facets"}
 
 

@@ -1,4 +1,4 @@
-"""What a request asks of OpenSearch, and how often: one search, and words that are new."""
+"""The exchanges with OpenSearch for one request: one search, and one for words that are new."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from typing import Any
 
 import pytest
 
-from sidecar.kendra.query_ids import QueryIds
-from sidecar.kendra.request import read_query, read_retrieve
-from sidecar.kendra.searches import Searches
-from sidecar.kendra.served_index import ServedIndex
+from sidecar.kendra.answering.page_orders import PageOrders
+from sidecar.kendra.answering.query_ids import QueryIds
+from sidecar.kendra.asking.request import read_query, read_retrieve
+from sidecar.kendra.indexes.served_index import ServedIndex
+from sidecar.kendra.indexes.user_context import Caller
+from sidecar.kendra.searches import KendraSearches
 from sidecar.kendra.upstream_search import UpstreamSearch
-from sidecar.kendra.user_context import Caller
 from sidecar.metrics import Metrics
+from sidecar.passage_cutter import PassageCutter
 from sidecar.relay.front import Response
 from sidecar.relay.heads import parse_response_head
-from sidecar.split_documents import SplitDocuments
-from tests.sidecar.kendra.indexes import make_index, serve_index
+from tests.sidecar.kendra.example_index import make_index, serve_index
 
 MAY_NOT = "Basic of one who may not analyze"
 BODY = "Kettles boil water."
@@ -31,7 +32,7 @@ NOTHING = {"_shards": {"failed": 0}, "hits": {"total": {"value": 0}, "hits": []}
 
 
 @dataclass
-class Asked:
+class Exchange:
     """One exchange: its path, the account, and the objects of its body."""
 
     path: str
@@ -41,30 +42,30 @@ class Asked:
 
 @dataclass
 class OpenSearch:
-    """Answers every search with one document, and analyses by cutting a plural's s."""
+    """Answers every search with one document; its analyzer removes a plural's s."""
 
-    asked: list[Asked] = field(default_factory=list)
+    exchanges: list[Exchange] = field(default_factory=list)
 
     async def exchange(self, head: bytes, body: bytes = b"", *, limit: int) -> Response:
         text = head.decode()
         path = text.split(" ")[1].partition("?")[0]
         account = re.search("Authorization: (.*)\r\n", text)
-        asked = Asked(
+        exchange = Exchange(
             path, account and account[1], [json.loads(line) for line in body.splitlines()]
         )
-        self.asked.append(asked)
-        status = 403 if path.endswith("_analyze") and asked.account == MAY_NOT else 200
+        self.exchanges.append(exchange)
+        status = 403 if path.endswith("_analyze") and exchange.account == MAY_NOT else 200
         raw = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n\r\n".encode()
-        return Response(parse_response_head(raw), json.dumps(self._answer(asked)).encode())
+        return Response(parse_response_head(raw), json.dumps(self._answer(exchange)).encode())
 
-    def _answer(self, asked: Asked) -> Any:
-        if asked.path == "/_msearch":
-            return {"responses": [FOUND, *[NOTHING] * (len(asked.bodies) // 2 - 1)]}
-        return _analyze(asked.bodies[0]["text"]) if asked.path.endswith("_analyze") else FOUND
+    def _answer(self, exchange: Exchange) -> Any:
+        if exchange.path == "/_msearch":
+            return {"responses": [FOUND, *[NOTHING] * (len(exchange.bodies) // 2 - 1)]}
+        return _analyze(exchange.bodies[0]["text"]) if exchange.path.endswith("_analyze") else FOUND
 
     def paths(self) -> list[str]:
-        paths = [asked.path for asked in self.asked]
-        self.asked.clear()
+        paths = [exchange.path for exchange in self.exchanges]
+        self.exchanges.clear()
         return paths
 
 
@@ -83,11 +84,14 @@ def opensearch() -> OpenSearch:
 
 
 @pytest.fixture
-def searches(opensearch: OpenSearch) -> Iterator[Searches]:
-    documents = SplitDocuments(1 << 20)
+def searches(opensearch: OpenSearch) -> Iterator[KendraSearches]:
+    documents = PassageCutter(1 << 20)
     upstream = UpstreamSearch(opensearch, "node:9200", 5)
     ids = QueryIds(b"a key of these tests")
-    yield Searches(upstream, lambda: None, documents, ids, Metrics(), lambda: 1_700_000_000.0)
+    orders = PageOrders(0, 0)
+    yield KendraSearches(
+        upstream, lambda: None, documents, ids, Metrics(), lambda: 1_700_000_000.0, orders, 60
+    )
     documents.close()
 
 
@@ -96,10 +100,10 @@ def served(**settings: Any) -> ServedIndex:
 
 
 def query(
-    searches: Searches, index: ServedIndex, account: str | None = None, **members: Any
+    searches: KendraSearches, index: ServedIndex, account: str | None = None, **members: Any
 ) -> dict[str, Any]:
-    asked = read_query({"QueryText": "kettle", **members}, index.settings, Caller("ann"))
-    return asyncio.run(searches.query(index, asked, account))
+    kendra_request = read_query({"QueryText": "kettle", **members}, index.settings, Caller("ann"))
+    return asyncio.run(searches.query(index, kendra_request, account, b"key"))
 
 
 ALL_AT_ONCE: dict[str, Any] = {
@@ -112,20 +116,20 @@ TEAM = {"term": {"team": "red"}}
 
 
 def check_filtered(body: Any) -> None:
-    """The attribute's filter and that of the caller are part of the query."""
+    """Check that the query has the attribute's filter and the caller's filter."""
     filters = body["query"]["bool"]["filter"]
     assert TEAM in filters
     assert "_acl_user_allow" in json.dumps(filters)
 
 
-def test_a_request_is_one_search_with_all_that_it_asks_for(
-    searches: Searches, opensearch: OpenSearch
+def test_a_request_with_everything_is_one_search(
+    searches: KendraSearches, opensearch: OpenSearch
 ) -> None:
     query(searches, served(), **ALL_AT_ONCE)
-    found, *others = opensearch.asked
-    assert found.path == "/documents/_search"
-    assert all(asked.path.endswith("/_analyze") for asked in others)
-    [body] = found.bodies
+    search, *others = opensearch.exchanges
+    assert search.path == "/documents/_search"
+    assert all(exchange.path.endswith("/_analyze") for exchange in others)
+    [body] = search.bodies
     check_filtered(body)
     assert body["track_total_hits"] is True
     assert body["aggs"].keys() == {"facet:Team"}
@@ -134,24 +138,24 @@ def test_a_request_is_one_search_with_all_that_it_asks_for(
     assert "_acl_user_allow" in json.dumps(body["suggest"])
 
 
-def test_questions_and_featured_documents_are_part_of_the_one_exchange(
-    searches: Searches, opensearch: OpenSearch
+def test_faq_entries_and_featured_documents_are_in_the_same_exchange(
+    searches: KendraSearches, opensearch: OpenSearch
 ) -> None:
     index = served(
         faq={"index": "faq", "attributes": ["Team"], "acl": True},
         featured=[{"queries": ["kettle"], "documents": ["7"]}],
     )
     query(searches, index, **ALL_AT_ONCE)
-    found, *others = opensearch.asked
-    assert found.path == "/_msearch"
-    assert all(asked.path.endswith("/_analyze") for asked in others)
-    heads, bodies = found.bodies[::2], found.bodies[1::2]
+    search, *others = opensearch.exchanges
+    assert search.path == "/_msearch"
+    assert all(exchange.path.endswith("/_analyze") for exchange in others)
+    heads, bodies = search.bodies[::2], search.bodies[1::2]
     assert [head["index"] for head in heads] == ["documents", "faq", "documents"]
     for body in bodies:
         check_filtered(body)
 
 
-def test_words_are_analysed_once(searches: Searches, opensearch: OpenSearch) -> None:
+def test_words_are_analysed_once(searches: KendraSearches, opensearch: OpenSearch) -> None:
     index = served()
     first = query(searches, index)
     [item] = first["ResultItems"]
@@ -162,18 +166,18 @@ def test_words_are_analysed_once(searches: Searches, opensearch: OpenSearch) -> 
     assert opensearch.paths() == ["/documents/_search"]
 
 
-def test_retrieve_marks_nothing_and_so_asks_for_no_words(
-    searches: Searches, opensearch: OpenSearch
+def test_retrieve_has_no_highlights_and_so_analyses_no_words(
+    searches: KendraSearches, opensearch: OpenSearch
 ) -> None:
     index = served()
-    asked = read_retrieve({"QueryText": "kettle"}, index.settings, None)
-    reply = asyncio.run(searches.retrieve(index, asked, None))
+    kendra_request = read_retrieve({"QueryText": "kettle"}, index.settings, None)
+    reply = asyncio.run(searches.retrieve(index, kendra_request, None, b"key"))
     assert [item["Content"] for item in reply["ResultItems"]] == [BODY]
     assert opensearch.paths() == ["/documents/_search"]
 
 
-def test_an_account_that_may_not_analyse_is_not_asked_again_and_others_are(
-    searches: Searches, opensearch: OpenSearch
+def test_an_account_that_may_not_analyse_does_not_try_again_at_once(
+    searches: KendraSearches, opensearch: OpenSearch
 ) -> None:
     index = served()
     refused = query(searches, index, MAY_NOT)["ResultItems"][0]

@@ -1,4 +1,4 @@
-"""What is sent to OpenSearch, and what becomes of the answers it may give."""
+"""The requests to OpenSearch, and the results of each kind of answer."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from sidecar.aws_json import AwsError
-from sidecar.kendra.upstream_search import Search, UpstreamSearch, read_answers, write_exchange
+from sidecar.aws.json import AwsError
+from sidecar.kendra.upstream_search import IndexSearch, UpstreamSearch, read_answers, write_exchange
 from sidecar.relay.errors import ResponseTooLarge, UpstreamUnavailable
 from sidecar.relay.front import Response
 from sidecar.relay.heads import parse_response_head
 
-SEARCH = Search("docs", {"size": 1}, "abc")
+SEARCH = IndexSearch("docs", {"size": 1}, "abc")
 FOUND: dict[str, Any] = {"_shards": {"failed": 0}, "hits": {"hits": []}}
 
 
 class Upstream:
-    """Gives one answer, or raises, and remembers what it was sent."""
+    """Gives one answer, or raises, and remembers the request."""
 
     def __init__(self, status: int = 200, body: bytes = b"{}", error: Exception | None = None):
         self.sent: list[tuple[bytes, bytes]] = []
@@ -50,14 +50,14 @@ def refusal(upstream: Any, deadline_s: float = 5) -> AwsError:
     return caught.value
 
 
-def test_one_search_is_a_search_and_more_are_a_multi_search() -> None:
+def test_several_searches_are_one_multi_search() -> None:
     head, body = write_exchange([SEARCH], "node:9200", "Basic abc")
     assert head == (
         b"POST /docs/_search?preference=abc HTTP/1.1\r\nHost: node:9200\r\n"
         b"Content-Type: application/json\r\nContent-Length: 10\r\nAuthorization: Basic abc\r\n\r\n"
     )
     assert json.loads(body) == {"size": 1}
-    head, body = write_exchange([SEARCH, Search("faq", {}, "abc")], "node:9200", None)
+    head, body = write_exchange([SEARCH, IndexSearch("faq", {}, "abc")], "node:9200", None)
     assert head.startswith(b"POST /_msearch HTTP/1.1\r\n")
     assert b"Content-Type: application/x-ndjson\r\n" in head
     assert b"Authorization" not in head
@@ -70,7 +70,7 @@ def test_one_search_is_a_search_and_more_are_a_multi_search() -> None:
 
 
 def test_an_index_name_stays_within_its_place_in_the_path() -> None:
-    head, _ = write_exchange([Search("é<docs-{now/d}>", {}, "a")], "node:9200", None)
+    head, _ = write_exchange([IndexSearch("é<docs-{now/d}>", {}, "a")], "node:9200", None)
     assert b"/%C3%A9%3Cdocs-%7Bnow%2Fd%7D%3E/_search" in head
 
 
@@ -85,7 +85,7 @@ def test_an_index_name_stays_within_its_place_in_the_path() -> None:
         (503, "InternalServerException"),
     ],
 )
-def test_what_opensearch_refuses(status: int, name: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_errors_of_opensearch(status: int, name: str, caplog: pytest.LogCaptureFixture) -> None:
     error = refusal(Upstream(status, b'{"error": "a secret field"}'))
     assert error.name == name
     assert "secret" not in error.message
@@ -98,7 +98,7 @@ def test_an_upstream_that_cannot_be_reached() -> None:
     assert "in time" in refusal(Silent(), 0.01).message
 
 
-def test_an_answer_that_is_none() -> None:
+def test_an_answer_that_is_not_an_answer_to_a_search() -> None:
     for content in (b"", b"[]", b"{}", b'{"_shards": {}, "hits": 1}', b'{"responses": []}'):
         for count in (1, 2):
             with pytest.raises(AwsError):
@@ -115,13 +115,13 @@ def test_the_first_search_must_not_fail_and_others_may(caplog: pytest.LogCapture
     assert caught.value.name == "ResourceNotFoundException"
 
 
-def test_shards_that_fail_are_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_failed_shards_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     partly = {**FOUND, "_shards": {"failed": 1}}
     assert read_answers(json.dumps(partly).encode(), 1) == [partly]
     assert "1 shards failed" in caplog.text
 
 
-def test_analyze_has_no_answer_rather_than_an_error(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failed_analyze_is_none_and_not_an_error(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
 
     def analyze(upstream: Any) -> Any:
@@ -136,11 +136,11 @@ def test_analyze_has_no_answer_rather_than_an_error(caplog: pytest.LogCaptureFix
     assert analyze(Upstream(error=UpstreamUnavailable("no"))) is None
 
 
-def test_mappings_of_an_index_that_is_not_there_are_none() -> None:
+def test_a_missing_index_has_no_mappings() -> None:
     def mappings(upstream: Any) -> Any:
         return asyncio.run(UpstreamSearch(upstream, "node:9200", 5).mappings("docs", None))
 
-    found = {"docs-1": {"mappings": {}}}
+    found: dict[str, Any] = {"docs-1": {"mappings": {}}}
     assert mappings(Upstream(body=json.dumps(found).encode())) == found
     assert mappings(Upstream(404)) == {}
     assert mappings(Upstream(403)) is None

@@ -1,4 +1,4 @@
-"""The door with the fake model: one that all tests of a module share, and ones with settings."""
+"""Doors with the fake model: one for all tests of a module, or one with a test's own settings."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -18,7 +18,7 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
-    """Starts a door with settings of its own, which ends with the test."""
+    """Starts a door with the test's own settings; it stops when the test ends."""
     with ExitStack() as running:
 
         def start(**settings: Any) -> Served:

@@ -1,7 +1,7 @@
-"""Clients that do not belong into the project's environment, kept in the user's cache folder.
+"""Clients outside the project's environment, installed in the user's cache folder.
 
-The AWS CLI pins another botocore than boto3's, so it gets a virtual environment of its own; the
-Go program is built once. Both are made on first use and found again by their versions.
+The AWS CLI needs another version of botocore than boto3 does, so it gets its own virtual
+environment. The Go program is built once. Both are created on first use and reused by version.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ GO_PROGRAM = Path(__file__).parent / "go_client"
 
 
 class ClientMissing(Exception):
-    """A client cannot be installed here; the message says why."""
+    """A client cannot be installed here. The message says why."""
 
 
 def install_aws_cli() -> Path:
-    """The `aws` program of the AWS CLI; raises ClientMissing where PyPI is out of reach."""
+    """The `aws` program of the AWS CLI. Raises ClientMissing if PyPI cannot be reached."""
     folder = _cache_folder() / f"awscli-{AWS_CLI}"
     program = folder / "bin" / "aws"
     with _only_one("awscli"):
-        # Made last, so that an interrupted installation is begun again.
+        # This file is created last, so an interrupted installation starts again.
         if not (folder / "complete").exists():
             shutil.rmtree(folder, ignore_errors=True)
             venv.create(folder, with_pip=True)
-            pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet"]
+            pip: list[str | Path] = [folder / "bin" / "python", "-m", "pip", "install", "--quiet"]
             _run([*pip, f"awscli=={AWS_CLI}"], "the AWS CLI cannot be installed from PyPI")
             (folder / "complete").touch()
     return program
 
 
 def build_go_client() -> Path:
-    """The program of `go_client/`; raises ClientMissing without Go, or without its modules."""
+    """The program of `go_client/`. Raises ClientMissing if Go or its modules are missing."""
     go = shutil.which("go")
     if go is None:
         raise ClientMissing("Go is needed (https://go.dev/dl, or Debian: golang)")
@@ -53,14 +53,14 @@ def build_go_client() -> Path:
         if not program.exists():
             with tempfile.TemporaryDirectory(dir=program.parent) as scratch:
                 built = Path(scratch) / "client"
-                build = [go, "-C", GO_PROGRAM, "build", "-o", built, "."]
+                build: list[str | Path] = [go, "-C", GO_PROGRAM, "build", "-o", built, "."]
                 _run(build, "the Go client does not build")
                 built.rename(program)
     return program
 
 
 def is_required() -> bool:
-    """Whether a missing client fails the run, as a missing OpenSearch does."""
+    """Whether a missing client makes the test run fail, as a missing OpenSearch does."""
     return os.environ.get("RESCORE_REQUIRE_NODES") == "1"
 
 
@@ -72,7 +72,7 @@ def _cache_folder() -> Path:
 
 @contextmanager
 def _only_one(name: str) -> Iterator[None]:
-    """Two test runs at once would otherwise install into each other's folder."""
+    """A lock: two test runs at once would otherwise install into the same folder."""
     with (_cache_folder() / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -1,7 +1,7 @@
-"""Requests that look like the service's and are not: for fuzzing a door.
+"""Requests that are nearly valid, for fuzzing the door.
 
-Built from the declared shapes, so that most get past the first check: right members with wrong
-types, lengths at the borders, deep nesting, and wires that carry another wire's bytes.
+They are built from the declared shapes, so most pass the first check. They have valid members with
+wrong types, lengths at the limits, deep nesting, and the bytes of one wire on another.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 import cbor2
 from hypothesis import strategies as st
 
-from sidecar.aws_shapes import Items, Number, Shape, Structure, Text, Whole
-from sidecar.config_kendra_ranking import KendraRanking
+from sidecar.aws.shapes import Items, Number, Shape, Structure, Text, Whole
+from sidecar.config.kendra_ranking import KendraRanking
 from sidecar.kendra_ranking.operations import Operation, declare_operations
 from tests.sidecar.kendra_ranking.serving import PLAN_ID, TARGET
 
@@ -28,7 +28,7 @@ ERRORS = {
 _STRANGE_TEXT = st.text(st.characters(), max_size=40) | st.sampled_from(
     ["", "\0", "\ud800", "\u200d", "NaN", "x" * 3000, "' OR 1=1 --", PLAN_ID, "0" * 36]
 )
-_STRANGE = st.recursive(
+_STRANGE: st.SearchStrategy[Any] = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(10**30), 10**30)
@@ -49,7 +49,7 @@ class Request:
 
 
 def _values(shape: Shape) -> st.SearchStrategy[Any]:
-    """Values of a shape, mostly right."""
+    """Values of a shape, most of them valid."""
     match shape:
         case Text():
             right = st.just(PLAN_ID) if shape.longest == 36 else st.text("ab -é中", min_size=1)
@@ -70,6 +70,8 @@ def _values(shape: Shape) -> st.SearchStrategy[Any]:
                     if name not in shape.required
                 },
             )
+        case _:
+            raise TypeError(shape)
 
 
 def _sent(operation: Operation, members: Any, wire: str) -> Request:
@@ -96,7 +98,7 @@ def _without_surrogates(value: Any) -> Any:
 
 @st.composite
 def requests(draw: st.DrawFn) -> Request:
-    """Any request that this door would own."""
+    """Any request that this door answers."""
     operation = draw(st.sampled_from(sorted(OPERATIONS.values(), key=lambda o: o.name)))
     wire = draw(st.sampled_from(["json", "cbor", "rest"]))
     members = draw(_values(operation.input))

@@ -1,6 +1,6 @@
-"""What OpenSearch's Kendra Intelligent Ranking plugin does with a page of hits, by our own core.
+"""OpenSearch's Kendra Intelligent Ranking plugin, imitated with our own core.
 
-It builds the bytes that the plugin sends and reads the answer as the plugin reads it
+This file builds the bytes that the plugin sends, and reads the answer as the plugin reads it
 (opensearch-project/search-processor, KendraIntelligentRanker).
 """
 
@@ -34,7 +34,7 @@ class PageHit:
 
 
 def write_request(query_text: str, hits: Sequence[PageHit]) -> bytes:
-    """The body of the plugin's POST: its key order, explicit null titles, text unescaped."""
+    """The body of the plugin's POST: in its order of keys, with null titles and unescaped text."""
     query = tokenise(query_text)
     documents = []
     for hit in hits[:DOC_LIMIT]:
@@ -55,7 +55,7 @@ def write_request(query_text: str, hits: Sequence[PageHit]) -> bytes:
 
 
 def read_answer(body: bytes, hits: Sequence[PageHit]) -> tuple[list[tuple[str, float]], float]:
-    """The page that the plugin makes of an answer, and its max_score; raises as it does."""
+    """The page that the plugin makes of an answer, and its max_score. Raises where it raises."""
     by_id = {hit.id: hit for hit in hits[:DOC_LIMIT]}
     items: list[dict[str, Any]] = json.loads(body)["ResultItems"]
     page = [(by_id[item["DocumentId"]].id, float(item["Score"])) for item in items]

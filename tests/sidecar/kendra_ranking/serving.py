@@ -1,6 +1,6 @@
-"""The Kendra Intelligent Ranking door on a real port, in an event loop of its own thread.
+"""The Kendra Intelligent Ranking door on a real port, with its event loop in another thread.
 
-So a test may use any blocking client, in this process or another.
+A test can therefore use any blocking client, in this process or another.
 """
 
 from __future__ import annotations
@@ -17,20 +17,22 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from aiohttp import web
 from botocore.client import BaseClient
 from botocore.config import Config as ClientConfig
 
 from pipelines.plan import Plan, Stage
-from sidecar.config import Model
-from sidecar.config_kendra_ranking import KendraRanking
+from sidecar.api.root_service import add_root_route
+from sidecar.api.server import ApiServer
+from sidecar.config.kendra_ranking import KendraRanking
+from sidecar.config.limits import Limits
+from sidecar.config.main_file import Address, Model
 from sidecar.document_scoring import DocumentScoring
 from sidecar.kendra_ranking.database import Database
 from sidecar.kendra_ranking.handlers import KendraRankingApi
 from sidecar.metrics import Metrics
 from sidecar.models.loading import load_models
 from sidecar.models.scorers import Models
-from sidecar.root_service import add_root_route
+from sidecar.scoring_line import ScoringLine
 
 PLAN_ID = "a1b2c3d4-0000-4000-8000-000000000001"
 TARGET = "AWSKendraRerankingFrontendService"
@@ -38,7 +40,7 @@ WORDS = Model(kind="cross-encoder", source="words", backend="fake")
 
 
 def kendra_plan(model: str = "words") -> Plan:
-    """The shipped plan `kendra-intelligent-ranking`, with another model's name."""
+    """The shipped plan `kendra-intelligent-ranking`, with another model."""
     import yaml
 
     file = Path(__file__).parents[3] / "config" / "plans" / "kendra-intelligent-ranking.yaml"
@@ -58,7 +60,7 @@ class Answer:
 
     @property
     def error(self) -> tuple[int, str]:
-        """The status and the name of an error, which is in the body and the header alike."""
+        """The status and the name of an error. The name is in the body and in the header."""
         name = self.json["__type"]
         assert self.fields["x-amzn-errortype"] == name
         assert self.json["Message"] == self.json["message"]
@@ -67,7 +69,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A running door. `clock` may be set to the time that the door is to believe."""
+    """A running door. Append a time to `clock` to set the door's clock."""
 
     port: int
     metrics: Metrics
@@ -85,7 +87,7 @@ class Served:
         fields: Mapping[str, str] | None = None,
         chunked: bool = False,
     ) -> Answer:
-        """One request on a connection of its own."""
+        """Sends one request on a new connection."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(
@@ -102,7 +104,7 @@ class Served:
             connection.close()
 
     def call(self, operation: str, members: object = None, **fields: str) -> Answer:
-        """One awsJson call, with members that no SDK would let through."""
+        """Sends one awsJson call. Its members may be such that no SDK would send them."""
         body = members if isinstance(members, bytes) else json.dumps(members or {}).encode()
         head = {
             "X-Amz-Target": f"{TARGET}.{operation}",
@@ -120,7 +122,7 @@ class Served:
         return self.call("Rescore", members)
 
     def client(self, key: str = "local", secret: str = "local", **more: Any) -> BaseClient:
-        """A boto3 client that does not repeat what was refused."""
+        """A boto3 client that does not retry."""
         return boto3.client(
             "kendra-ranking",
             endpoint_url=self.url,
@@ -139,21 +141,15 @@ def serving(
     plan: Plan | None = None,
     *,
     loading: bool = False,
+    line: ScoringLine | None = None,
     **settings: Any,
 ) -> Iterator[Served]:
-    """Start a door with these settings; `PLAN_ID` is there unless `auto_plan` says otherwise."""
+    """Start a door with these settings. The plan `PLAN_ID` exists unless `auto_plan` is given."""
     metrics = Metrics()
     own = None if models or loading else load_models({"words": WORDS}, folder, metrics)
     whole = KendraRanking.model_validate({"auto_plan": PLAN_ID, **settings})
     clock: list[float] = []
-    api = KendraRankingApi(
-        whole,
-        plan or kendra_plan(),
-        DocumentScoring(lambda: models or own),
-        database := Database(folder / whole.store),
-        metrics,
-        lambda: clock[-1] if clock else time.time(),
-    )
+    database = Database(folder / whole.store_file)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="door")
     thread.start()
@@ -161,21 +157,27 @@ def serving(
     def run(work: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(work, loop).result(60)
 
-    async def start() -> tuple[web.AppRunner, int]:
-        app = web.Application()
-        add_root_route(app, [api.service])
-        # Else the end waits ten seconds for the rest of a body whose sender is gone.
-        runner = web.AppRunner(app, access_log=None, lingering_time=0.5)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async def start() -> tuple[ApiServer, int]:
+        server = ApiServer(Limits(), metrics)
+        api = KendraRankingApi(
+            whole,
+            plan or kendra_plan(),
+            DocumentScoring(lambda: models or own, line or ScoringLine(metrics)),
+            database,
+            metrics,
+            server.bodies,
+            lambda: clock[-1] if clock else time.time(),
+        )
+        add_root_route(server.app, [api.service])
+        address = await server.start(Address("127.0.0.1", 0), None)
         await api.start()
-        return runner, runner.addresses[0][1]
+        return server, address.port
 
-    runner, port = run(start())
+    server, port = run(start())
     try:
         yield Served(port, metrics, clock)
     finally:
-        run(runner.cleanup())
+        run(server.stop())
         run(loop.shutdown_default_executor())
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
@@ -186,7 +188,7 @@ def serving(
 
 
 def document(name: str, body: str | None = None, score: float = 1.0, **more: Any) -> dict[str, Any]:
-    """A document of a Rescore request; without a body it has no such member."""
+    """A document of a Rescore request. If `body` is None, it has no such member."""
     text = {} if body is None else {"Body": body}
     return {"Id": name, **text, "OriginalScore": score, **more}
 

@@ -1,5 +1,5 @@
-"""Clients that people have, with nothing changed but the endpoint: boto3 on both of its wires, the
-AWS CLI, the Go SDK. Each runs in a process of its own, signed with a key that is checked."""
+"""Unchanged clients, with only the endpoint replaced: boto3 on both of its wires, the AWS CLI, and
+the Go SDK. Each runs in its own process and signs with a key, which the door checks."""
 
 import os
 import subprocess
@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.clients import programs
+from tests.nodes.java import NotInstalled
 from tests.sidecar.kendra_ranking.installed import (
     ClientMissing,
     build_go_client,
@@ -19,7 +21,7 @@ from tests.sidecar.kendra_ranking.serving import PLAN_ID, Served, document, serv
 
 SECRET = "the/secret+of=tests"
 
-# As the service's documentation and examples have it; only the endpoint is another.
+# From the service's documentation and examples; only the endpoint differs.
 EXAMPLE = """
 import os, boto3
 os.environ.update(AWS_ACCESS_KEY_ID="local", AWS_SECRET_ACCESS_KEY="local", AWS_DEFAULT_REGION="us-east-1")
@@ -38,7 +40,7 @@ except kr.exceptions.ResourceNotFoundException as e:
     print("typed error:", e.response["Error"]["Code"], "|", e.response["Message"])
 """  # noqa: E501
 
-# botocore knows rpc-v2-cbor and prefers JSON; the two names are its internals.
+# botocore supports rpc-v2-cbor but prefers JSON; the two names are internals of botocore.
 CBOR = """
 import botocore.model, botocore.session, botocore.utils
 botocore.model.PRIORITY_ORDERED_SUPPORTED_PROTOCOLS = ("smithy-rpc-v2-cbor",) + tuple(
@@ -74,7 +76,7 @@ for status, call in [
 
 @pytest.fixture(scope="module")
 def signed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A door that takes the test's key alone."""
+    """A door that accepts only the test's key."""
     keys = [{"id": "KEY", "secret": SECRET}, {"id": "local", "secret": "local"}]
     with serving(tmp_path_factory.mktemp("signed"), access_keys=keys) as served:
         assert served.call("ListRescoreExecutionPlans").status == 403
@@ -82,7 +84,7 @@ def signed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
-    """Nothing of this process's AWS settings, and no file of the user's."""
+    """An environment without AWS settings of this process and without files of the user."""
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
@@ -179,7 +181,7 @@ def test_the_aws_cli(signed: Served, tmp_path: Path) -> None:
         *("create-rescore-execution-plan", "--name", "from-the-cli"),
         *("--capacity-units", "RescoreCapacityUnits=1", "--query", "Id", "--output", "text"),
     )
-    # The quickstart cuts these columns, which stand in the order of the alphabet.
+    # The quickstart cuts these columns, which are in alphabetical order.
     listed = aws("list-rescore-execution-plans", "--query", "SummaryItems", "--output", "text")
     columns = [line.split("\t") for line in listed.splitlines()]
     assert all(len(line) == 5 for line in columns)
@@ -204,3 +206,17 @@ def test_the_go_sdk(signed: Served, tmp_path: Path) -> None:
     ]
     assert out[3].startswith("listed ")
     assert out[4] == "gone true"
+
+
+def test_the_java_sdk(signed: Served) -> None:
+    try:
+        command = programs.kendra_java_client()
+    except NotInstalled as missing:
+        if is_required():
+            pytest.fail(str(missing), pytrace=False)
+        pytest.skip(str(missing))
+    assert programs.run(command, signed.url, "ranking") == [
+        "from-java ACTIVE",
+        "a true b true",
+        "gone 400",
+    ]

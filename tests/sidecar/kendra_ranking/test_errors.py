@@ -1,13 +1,15 @@
-"""Each error of the service: its name, its status on each wire, when it is raised, what first."""
+"""Each error of the service: its name, its status on each wire, when it is raised, what wins."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import cbor2
 import pytest
 
 from pipelines.errors import ModelFailed, Overloaded, RescoreError
-from sidecar.aws_errors import access_denied, conflict, internal, quota_exceeded, throttled
+from pipelines.scoring import Scorer
+from sidecar.aws.errors import access_denied, conflict, internal, quota_exceeded, throttled
 from sidecar.kendra_ranking.errors import no_plan, no_resource
 from sidecar.kendra_ranking.wires import write_error
 from tests.sidecar.kendra_ranking.serving import PLAN_ID, Serve, Served, document
@@ -20,7 +22,7 @@ STATUSES = {
     "ResourceNotFoundException": (400, 404, 404),
     "ResourceUnavailableException": (400, 404, 404),
     "ServiceQuotaExceededException": (400, 402, 402),
-    # The plugin would repeat a 429, on a thread that its user's search waits for.
+    # After a 429 the plugin would retry, on a thread that the user's search waits for.
     "ThrottlingException": (400, 429, 400),
 }
 NOBODY = "0" * 36
@@ -51,17 +53,18 @@ def test_unknown_plans_are_not_found(door: Served) -> None:
 
 @pytest.mark.parametrize("arn", ["x", ARN_OF_NOBODY, "\ud800"])
 def test_unknown_arns_are_unavailable(door: Served, arn: str) -> None:
-    for name, more in [
+    calls: list[tuple[str, dict[str, Any]]] = [
         ("TagResource", {"Tags": []}),
         ("UntagResource", {"TagKeys": []}),
         ("ListTagsForResource", {}),
-    ]:
+    ]
+    for name, more in calls:
         answer = door.call(name, {"ResourceARN": arn, **more})
         assert answer.error == (400, "ResourceUnavailableException")
 
 
-class Failing:
-    """A scorer that fails in a given way, in place of a model that does."""
+class Failing(Scorer):
+    """A scorer that fails in a given way, as a model does."""
 
     def __init__(self, error: Exception) -> None:
         self._error = error
@@ -71,6 +74,9 @@ class Failing:
 
     def scorer(self, _: float) -> "Failing":
         return self
+
+    def unread(self, _: str, texts: Sequence[str]) -> Sequence[str]:
+        return texts
 
     def close(self) -> None:
         pass
@@ -109,28 +115,28 @@ KEYS = [{"id": "KEY", "secret": "secret"}, {"id": "ROBOT", "secret": "robot", "r
 def test_the_order_in_which_a_request_is_checked(serve: Serve) -> None:
     door = serve(access_keys=KEYS, auto_plan=None, transition_ms=600_000, max_plans=1)
     describe = "DescribeRescoreExecutionPlan"
-    # Parse, before authentication.
+    # Syntax is checked before authentication.
     assert door.call(describe, b"{").error == (400, "SerializationException")
-    # Authentication, before shapes.
+    # Authentication is checked before shapes.
     assert door.call(describe, {"Id": "x"}).error == (403, "MissingAuthenticationToken")
     robot, owner = door.client("ROBOT", "robot"), door.client("KEY", "secret")
     with pytest.raises(robot.exceptions.AccessDeniedException):
         robot.describe_rescore_execution_plan(Id="x" * 40)
-    # Shapes, before the plan.
+    # Shapes are checked before the plan.
     wrong = {"RescoreExecutionPlanId": NOBODY, "SearchQuery": "q" * 1001}
     with pytest.raises(robot.exceptions.ValidationException):
         robot.rescore(**wrong, Documents=[document("d")])
-    # The plan, before its state.
+    # The plan is looked up before its state is checked.
     with pytest.raises(robot.exceptions.ResourceNotFoundException):
         robot.rescore(RescoreExecutionPlanId=NOBODY, SearchQuery="q", Documents=[document("d")])
-    # Its state, before quotas.
+    # The state is checked before quotas.
     plan = owner.create_rescore_execution_plan(Name="one")["Id"]
     units = {"RescoreCapacityUnits": 10**6}
     with pytest.raises(owner.exceptions.ConflictException):
         owner.update_rescore_execution_plan(Id=plan, CapacityUnits=units)
     with pytest.raises(owner.exceptions.ConflictException):
         owner.rescore(RescoreExecutionPlanId=plan, SearchQuery="q", Documents=[document("d")])
-    # Quotas.
+    # Quotas are checked last.
     with pytest.raises(owner.exceptions.ServiceQuotaExceededException):
         owner.create_rescore_execution_plan(Name="two")
 

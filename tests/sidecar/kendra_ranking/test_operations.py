@@ -1,12 +1,12 @@
-"""Every constraint of the service's shapes, each on a real request: the last value that is taken,
-the first that is refused, and the path that the refusal names."""
+"""Every constraint of the service's shapes, each on a real request: the last accepted value, the
+first refused value, and the path that the error names."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from sidecar.config_kendra_ranking import KendraRanking
+from sidecar.config.kendra_ranking import KendraRanking
 from sidecar.kendra_ranking.operations import declare_operations
 from tests.service_models import check_declaration, service_model
 from tests.sidecar.kendra_ranking.serving import PLAN_ID, Serve, Served, document, serving
@@ -247,13 +247,13 @@ def test_the_wording_of_a_refusal(door: Served) -> None:
     )
 
 
-# Where we differ from the model on purpose: what its pattern allows and its length forbids, what
-# only the documentation says, and a title's control characters, which are as bad as a body's.
+# Deliberate differences from the model: values that its pattern allows and its length forbids,
+# rules that only the documentation has, and control characters in a title, refused as in a body.
 OWN_PATTERNS = {"ClientToken", "Key", "Value", "TagKeys", "Title"}
 
 
 def test_the_declaration_is_the_models() -> None:
-    """Against the service's model as boto3 carries it."""
+    """Compares our shapes with the service's model in boto3."""
     model = service_model("kendra-ranking")
     operations = declare_operations(KendraRanking(strict_quotas=True))
     assert set(model.operation_names) == set(operations)

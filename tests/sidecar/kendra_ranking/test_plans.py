@@ -57,7 +57,7 @@ def test_names_need_not_differ(door: Served) -> None:
 
 def test_a_client_token_makes_one_plan(serve: Serve) -> None:
     door = serve()
-    wanted = {
+    wanted: dict[str, Any] = {
         "Description": "d",
         "CapacityUnits": {UNITS: 2},
         "Tags": [{"Key": "a", "Value": "1"}, {"Key": "b", "Value": "2"}],
@@ -65,9 +65,15 @@ def test_a_client_token_makes_one_plan(serve: Serve) -> None:
     }
     plan = create(door, **wanted)
     assert create(door, **wanted) == plan
-    assert create(door, **{**wanted, "Tags": wanted["Tags"][::-1]}) == plan  # type: ignore[index]
+    assert create(door, **{**wanted, "Tags": wanted["Tags"][::-1]}) == plan
     assert create(door, **{**wanted, "ClientToken": "other"}) != plan
-    for change in ({"Name": "m"}, {"Description": "e"}, {"CapacityUnits": None}, {"Tags": []}):
+    changes: list[dict[str, Any]] = [
+        {"Name": "m"},
+        {"Description": "e"},
+        {"CapacityUnits": None},
+        {"Tags": []},
+    ]
+    for change in changes:
         answer = door.call(CREATE, {"Name": "n", **wanted, **change})
         assert answer.error == (400, "ConflictException")
     assert create(door) != create(door)
@@ -159,7 +165,7 @@ def test_pages_have_every_plan_once_oldest_first(serve: Serve) -> None:
     door = serve(auto_plan=None)
     created = []
     for number in range(7):
-        door.clock.append(1e9 + number // 2)  # some of the same moment
+        door.clock.append(1e9 + number // 2)  # some at the same moment
         created.append((1e9 + number // 2, create(door)))
     seen, token = [], None
     for size in (3, 3, 1):

@@ -1,5 +1,5 @@
-"""The circle: the plugin's request, built by our own core, posted, and its answer mapped back. What
-comes out is what the proxy makes of the same hits with the plan `kendra-intelligent-ranking`."""
+"""The plugin's request, built by our own core, is posted; the answer becomes a page of hits. The
+page equals what the proxy makes of the same hits with the plan `kendra-intelligent-ranking`."""
 
 import asyncio
 import gzip
@@ -15,9 +15,9 @@ from botocore.credentials import Credentials
 
 from pipelines.hits import Hit
 from pipelines.lexical import count_words
-from pipelines.rescore import prepare, rescore
-from pipelines.words import different_words, read_words
-from sidecar.config import Model
+from pipelines.rescore import choose_passages, rescore
+from pipelines.words import read_query_words, read_words
+from sidecar.config.main_file import Model
 from sidecar.kendra_ranking.rescoring import write_score
 from sidecar.metrics import Metrics
 from sidecar.models.loading import load_models
@@ -45,10 +45,10 @@ def query_texts() -> list[str]:
 
 
 def page_of(corpus: dict[str, tuple[str, str]], query: str, with_titles: bool) -> list[PageHit]:
-    """The best 30 by BM25, as a search would bring them."""
+    """The best 30 hits by BM25, as a search would return them."""
     scored = zip(
         count_words(
-            different_words(query), [read_words(body) for _, body in corpus.values()]
+            read_query_words(query), [read_words(body) for _, body in corpus.values()]
         ).bm25(),
         corpus,
         strict=True,
@@ -61,7 +61,7 @@ def page_of(corpus: dict[str, tuple[str, str]], query: str, with_titles: bool) -
 
 
 def post(door: Served, body: bytes, sent: bytes | None = None) -> Answer:
-    """As the plugin's HTTP client: signed, chunked, a form's type, a slash at the end.
+    """Sends like the plugin's HTTP client: signed, chunked, a form's content type, a final slash.
 
     `sent` goes out in the place of the body that was signed.
     """
@@ -79,7 +79,7 @@ def post(door: Served, body: bytes, sent: bytes | None = None) -> Answer:
 def by_the_proxy(
     models: Models, model: str, query: str, hits: list[PageHit]
 ) -> list[tuple[str, float]]:
-    """Order and scores of the same hits by the plan, as the core returns them to the proxy."""
+    """The order and scores of the same hits by the plan, as the core returns them to the proxy."""
     plan = kendra_plan(model)
     window = [
         Hit(position, hit.score, {"title": hit.title or "", "body": hit.body})
@@ -88,8 +88,8 @@ def by_the_proxy(
 
     async def run() -> list[tuple[str, float]]:
         deadline = asyncio.get_running_loop().time() + 60
-        prepared = prepare(plan, query, window)
-        rescoring = await rescore(plan, query, prepared, models.scorer(deadline))
+        chosen = choose_passages(plan, query, window)
+        rescoring = await rescore(plan, query, chosen, models.scorer(deadline))
         return [(hits[r.position].id, write_score(r.score)) for r in rescoring.ranking]
 
     return asyncio.run(run())
@@ -145,7 +145,7 @@ def test_a_hit_without_words_vanishes_from_the_plugins_page_alone(
         assert [name for name, _ in page] == ["d"]
         nothing = write_request("apple", hits[:1])
         assert nothing == b'{"SearchQuery":"apple","Documents":[]}'
-        # An error keeps the user's page, where an empty answer would wipe it.
+        # After an error the user keeps the page; an empty answer would remove all hits.
         assert post(door, nothing).error == (400, "ValidationException")
 
 

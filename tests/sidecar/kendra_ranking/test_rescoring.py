@@ -1,7 +1,6 @@
-"""What a Rescore answers: one item a group, its order and its scores."""
+"""The answer to a Rescore: one item for each group, in which order, with which scores."""
 
 import json
-from string import ascii_lowercase
 from typing import Any
 
 import pytest
@@ -9,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.plan import Plan
-from sidecar.config_kendra_ranking import KendraRanking
+from sidecar.config.kendra_ranking import KendraRanking
 from sidecar.kendra_ranking.rescoring import (
     WITHOUT_TEXT,
     cut_texts,
@@ -89,10 +88,10 @@ def test_what_has_no_text_is_last_and_keeps_the_original_order(door: Served) -> 
         document("nothing", score=1.0),
         document("more", score=9.0),
         document("tree", "green tree"),
-        document("stop-words", "the of and", score=5.0),
+        document("zero-width", "\u200b", score=5.0),
     ]
     found = items(door, *given)
-    assert [name for name, _ in found] == ["tree", "more", "stop-words", "nothing"]
+    assert [name for name, _ in found] == ["tree", "more", "zero-width", "nothing"]
     assert {score for _, score in found[1:]} == {WITHOUT_TEXT}
 
 
@@ -185,16 +184,41 @@ def test_tokens_are_read_as_they_are() -> None:
     assert text == " ".join([*tokens[:100], *tokens[:200]])
 
 
-def test_plain_texts_are_cut_as_the_plan_cuts_a_hits() -> None:
-    words = " ".join(first + second for first in ascii_lowercase for second in ascii_lowercase)
-    [texts] = groups_of(document("d", words, Title="The Title"))
+def test_plain_texts_are_read_as_they_stand() -> None:
+    sentences = [f"Not the {n}th C++ of {n * 7}." for n in range(50)]
+    [texts] = groups_of(document("d", " ".join(sentences), Title="The Title: 13"))
     assert len(texts) == 3
-    assert all(text.startswith("title ") for text in texts)
+    assert all(text.startswith("The Title: 13. Not the ") for text in texts)
+    assert all(sentence in " ".join(texts) for sentence in sentences)
+
+
+@pytest.mark.parametrize("body", ["C++", "IT", "5", "-", "not", "No flights", "iPhone 13", "1,234"])
+def test_no_plain_text_loses_its_words(body: str) -> None:
+    assert groups_of(document("d", body)) == [[body]]
+    assert groups_of(document("d", Title=body)) == [[body]]
+    assert groups_of(document("d", body, Title="Red")) == [[f"Red. {body}"]]
+
+
+def test_a_long_title_is_read_in_full() -> None:
+    title = " ".join(f"w{n}" for n in range(31))
+    assert groups_of(document("d", "Body.", Title=title)) == [[f"{title} Body."]]
+
+
+def test_texts_that_differ_in_a_number_or_a_negation_do_not_tie(door: Served) -> None:
+    phones = [document(f"iphone {n}", f"A case for the iphone {n}") for n in (12, 13, 14)]
+    assert order(door, *phones, query="iphone 13 case")[0] == "iphone 13"
+    flights = [document("all", "All flights"), document("no", "No flights")]
+    assert order(door, *flights, query="no flights")[0] == "no"
+
+
+def test_a_body_that_says_little_does_not_hide_the_title(door: Served) -> None:
+    given = [document("soup", "green soup"), document("apple", "-", Title="red apple")]
+    assert order(door, *given) == ["apple", "soup"]
 
 
 def test_a_plan_that_cuts_otherwise_is_followed() -> None:
     plan = Plan.model_validate(
-        {"document": {"body": "b"}, "stages": [{"model": "m"}], "passages": {"tokens": 8}}
+        {"document": {"body": "b"}, "stages": [{"model": "m"}], "passages": {"words": 8}}
     )
     groups = read_groups(
         [document("d", "One two three. Four five six. Seven eight nine.")], KendraRanking()

@@ -1,4 +1,4 @@
-"""The store: nothing that was acknowledged is lost by a kill, and processes share one file."""
+"""The store: a killed process loses nothing that was acknowledged; processes share one file."""
 
 import sqlite3
 import subprocess
@@ -13,12 +13,12 @@ from tests.sidecar.kendra_ranking.serving import PLAN_ID, Served, serving
 ROOT = Path(__file__).parents[3]
 CREATE, LIST = "CreateRescoreExecutionPlan", "ListRescoreExecutionPlans"
 
-# Creates plans one after the other, saying each id once it is acknowledged, for ever.
+# Creates plans one after another, without end, and prints each id after its acknowledgement.
 WRITER = """
 import asyncio, sys, time
 from functools import partial
 from pathlib import Path
-from sidecar.config_kendra_ranking import KendraRanking
+from sidecar.config.kendra_ranking import KendraRanking
 from sidecar.kendra_ranking.database import Database
 from sidecar.kendra_ranking.plans import create_plan, describe_plan
 
@@ -64,8 +64,8 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
             assert writer.stdout
             acknowledged.update(writer.stdout.readline().strip() for _ in range(20))
             writer.kill()
-            # What it said between the last line read and its end counts as well; the last line
-            # may be half of one.
+            # Lines that it printed after the last one that was read count as well; the last line
+            # may be incomplete.
             acknowledged.update(line.strip() for line in writer.stdout if line.endswith("\n"))
     assert acknowledged <= stored(store)
     assert len(acknowledged) >= 60

@@ -1,4 +1,4 @@
-"""The three wires: every operation on each, and what clients do to paths, bodies and types."""
+"""The three wires: every operation on each; how clients vary paths, bodies and content types."""
 
 import json
 from typing import Any
@@ -29,7 +29,7 @@ RESCORE = {"SearchQuery": "reset password", "Documents": DOCUMENTS}
 FORM = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
 RESCORE_PATH = f"/rescore-execution-plans/{PLAN_ID}/rescore"
 
-# Each operation and the members of its answer.
+# Each operation, and the members of its answer.
 OPERATIONS = {
     "CreateRescoreExecutionPlan": ({"Name": "n"}, {"Id", "Arn"}),
     "DescribeRescoreExecutionPlan": (
@@ -173,7 +173,7 @@ def test_times_are_numbers_in_json_and_tagged_in_cbor(door: Served) -> None:
 
 
 def test_cbor_of_the_sdks_kind(door: Served) -> None:
-    """Indefinite lengths, 32-bit and half floats, as the Go SDK and botocore send them."""
+    """Indefinite lengths, 32-bit and 16-bit floats, as the Go SDK and botocore send them."""
     entry = b"\xbf\x62Id\x61d\x6dOriginalScore\xfa\x40\x4c\xcc\xcd\xff"
     not_a_number = b"\xa2\x62Id\x61e\x6dOriginalScore\xf9\x7e\x00"
     body = (

@@ -8,7 +8,7 @@ from pydoc_data.topics import topics
 
 import pytest
 
-from sidecar.config import Model
+from sidecar.config.main_file import Model
 from sidecar.metrics import Metrics
 from sidecar.models.loading import load_models
 from sidecar.models.scorers import Models
@@ -55,7 +55,7 @@ def english() -> list[str]:
 
 @pytest.fixture(scope="session")
 def tiny_cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    """A cross-encoder with random weights: it runs for real, and ranks nothing."""
+    """A cross-encoder with random weights: it runs for real, and what it ranks means nothing."""
     folder = tmp_path_factory.mktemp("tiny-cross-encoder")
     build_cross_encoder(folder, WORDS)
     return Model(kind="cross-encoder", source=str(folder))

@@ -3,11 +3,11 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
-from sidecar.config import Model
+from sidecar.config.main_file import Model
 from sidecar.metrics import Metrics
 from sidecar.models.loading import ModelLoadError, load_models
 
@@ -46,20 +46,22 @@ def test_a_missing_library_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)  # as if it were not installed
     model_folder("weights")
-    with pytest.raises(ModelLoadError, match="run: pip install 'sentence-transformers"):
+    told = r"sentence_transformers.*; run: pip install 'rescore-sidecar\[sentence-transformers\]'"
+    with pytest.raises(ModelLoadError, match=told):
         load_models({"m": as_published("bi-encoder", "./weights")}, tmp_path, metrics)
 
 
 def test_a_model_with_several_numbers_a_pair_is_refused(
     tiny_cross_encoder: Model, metrics: Metrics, tmp_path: Path
 ) -> None:
-    from transformers import BertForSequenceClassification, BertTokenizerFast
+    import transformers
 
     source = tiny_cross_encoder.source
-    BertForSequenceClassification.from_pretrained(
+    transformers.BertForSequenceClassification.from_pretrained(
         source, num_labels=3, ignore_mismatched_sizes=True
     ).save_pretrained(tmp_path / "three")
-    BertTokenizerFast.from_pretrained(source).save_pretrained(tmp_path / "three")
+    tokenizer: Any = transformers.BertTokenizerFast  # type: ignore[attr-defined]  # made lazily
+    tokenizer.from_pretrained(source).save_pretrained(tmp_path / "three")
     three = as_published("cross-encoder", "./three")
     with pytest.raises(ModelLoadError, match="gives 3 numbers a pair"):
         load_models({"m": three}, tmp_path, metrics)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sidecar.models import passage_keeping
 from sidecar.models.passage_files import add_segment, list_segments, load_segments
 from sidecar.models.passage_keeping import MOST_SEGMENTS, PassageKeeper
 from sidecar.models.passage_store import PassageStore, passage_digest
@@ -17,7 +18,7 @@ def digests(first: int, last: int) -> list[bytes]:
 
 
 def empty_store() -> PassageStore:
-    return PassageStore(16, 2**20, tell_fresh=True)
+    return PassageStore(16, 2**20, track_new=True)
 
 
 def put(store: PassageStore, first: int, last: int) -> None:
@@ -79,7 +80,7 @@ def test_after_the_end_there_is_one_pair_of_files(tmp_path: Path) -> None:
 def test_a_start_puts_together_what_a_kill_has_left(tmp_path: Path) -> None:
     store = empty_store()
     put(store, 0, 10)
-    add_segment(store.take_fresh(), "model", tmp_path)
+    add_segment(store.take_new(), "model", tmp_path)
     keeper = PassageKeeper(store := empty_store(), "model", tmp_path)
     assert (len(store), list_segments(tmp_path)) == (10, [])
     assert len(loaded(tmp_path)) == 10
@@ -112,7 +113,7 @@ def test_the_first_to_serve_owns_the_folder(
     first = PassageKeeper(empty_store(), "model", tmp_path)
     with caplog.at_level("INFO"):
         second = PassageKeeper(store := empty_store(), "model", tmp_path)
-    assert "only adds to it" in caplog.text
+    assert "has another owner" in caplog.text
     put(store, 0, 10)
     second.close()
     assert len(list_segments(tmp_path)) == 1
@@ -124,7 +125,9 @@ def test_the_first_to_serve_owns_the_folder(
     assert put_together == []
 
 
-def test_many_segments_become_one(tmp_path: Path) -> None:
+def test_many_segments_become_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The test alone says when it is time.
+    monkeypatch.setattr(passage_keeping, "TICK_SECONDS", 3600)
     store = empty_store()
     keeper = PassageKeeper(store, "model", tmp_path)
     for n in range(MOST_SEGMENTS + 1):
@@ -141,7 +144,7 @@ def test_many_segments_become_one(tmp_path: Path) -> None:
 def test_segments_of_another_model_are_not_used(tmp_path: Path) -> None:
     store = empty_store()
     put(store, 0, 10)
-    add_segment(store.take_fresh(), "another", tmp_path)
+    add_segment(store.take_new(), "another", tmp_path)
     assert len(loaded(tmp_path)) == 0
 
 
@@ -150,7 +153,7 @@ def test_a_damaged_segment_leaves_the_others(tmp_path: Path, file: str) -> None:
     store = empty_store()
     for n in range(3):
         put(store, 10 * n, 10 * n + 10)
-        add_segment(store.take_fresh(), "model", tmp_path)
+        add_segment(store.take_new(), "model", tmp_path)
     [path] = (tmp_path / "segments" / list_segments(tmp_path)[1]).glob(file)
     path.write_bytes(path.read_bytes()[:20])
     assert len(loaded(tmp_path)) == 20
@@ -174,7 +177,7 @@ def test_a_folder_that_cannot_be_written_is_logged(
 
 
 def test_what_was_forgotten_meanwhile_is_not_written(tmp_path: Path) -> None:
-    store = PassageStore(16, 210 * 5, tell_fresh=True)
+    store = PassageStore(16, 210 * 5, track_new=True)
     keeper = PassageKeeper(store, "model", tmp_path)
     put(store, 0, 20)
     keeper.flush()

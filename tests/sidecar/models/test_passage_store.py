@@ -62,6 +62,14 @@ def test_the_least_recently_used_goes_first() -> None:
     assert len(store) == 3
 
 
+def test_to_ask_whether_passages_are_here_is_no_use_of_them() -> None:
+    store = store_of(3)
+    store.put([A, B, C], vectors(3))
+    assert store.has([A, D, C]) == [True, False, True]
+    store.put([D], vectors(1, seed=1))
+    assert store.has([A, B, C, D]) == [False, True, True, True]
+
+
 def test_putting_again_replaces() -> None:
     store = store_of(3)
     store.put([A, B], vectors(2))

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.config import Model
+from sidecar.config.main_file import Model
 from sidecar.models.prepared import (
     Manifest,
-    Parity,
     default_cache,
     find_prepared,
     new_prepared,
@@ -22,14 +21,14 @@ from sidecar.models.prepared import (
 MANIFEST = Manifest(
     kind="bi-encoder",
     backend="openvino",
-    precision="int8",
+    precision="auto",
+    forms=("int8", "f32"),
     max_tokens=256,
     dimensions=384,
     pad_id=0,
     reads_types=False,
     query_prompt="query: ",
     passage_prompt="",
-    parity=Parity(12, 75, 0.9988, 0.998, 1.0),
 )
 
 
@@ -85,7 +84,7 @@ def test_of_two_at_once_the_first_stays(tmp_path: Path) -> None:
 
 def test_a_damaged_manifest_says_what_to_delete(tmp_path: Path) -> None:
     folder = fill(tmp_path)
-    for text in ("", "[]", "{}", '{"parity": {}}'):
+    for text in ("", "[]", "{}", '{"forms": []}'):
         (folder / "manifest.json").write_text(text)
         with pytest.raises(ValueError, match=r"prepared/k is damaged; delete it"):
             read_manifest(folder)

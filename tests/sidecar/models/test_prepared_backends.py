@@ -5,11 +5,12 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from sidecar.config import Model
+from sidecar.config.main_file import Model
 from sidecar.metrics import Metrics
 from sidecar.models.loading import load_models
 from sidecar.models.prepared_backends import default_threads
@@ -19,7 +20,7 @@ MEGABYTES = 450
 
 SERVE = """
 import asyncio, json, pathlib, re, sys
-from sidecar.config import Model
+from sidecar.config.main_file import Model
 from sidecar.metrics import Metrics
 from sidecar.models.loading import load_models
 import sidecar.app
@@ -61,7 +62,8 @@ async def test_scores_are_near_the_originals(
     scores = np.array(await ranks(minilm.model_copy(update={"backend": backend}), english))
     assert np.abs(scores - expected).max() < apart
     places = [np.argsort(np.argsort(numbers)) for numbers in (expected, scores)]
-    assert np.corrcoef(*places)[0, 1] > spearman
+    correlation: Any = np.corrcoef(places)
+    assert correlation[0, 1] > spearman
     assert scores.argmax() == expected.argmax()
 
 

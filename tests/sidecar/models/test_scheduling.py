@@ -254,6 +254,22 @@ async def test_a_reason_of_our_own_is_handed_on(schedule: Schedule) -> None:
         await schedule.run(not_finite, ["a"], None)
 
 
+async def test_how_long_a_new_job_would_wait(schedule: Schedule, metrics: Metrics) -> None:
+    assert schedule.wait_s("queries") == 0
+    model = HeldModel()
+    schedule._lanes["queries"].text_seconds = 30.0
+    schedule._lanes["passages"].text_seconds = 10.0
+    in_hand = asyncio.ensure_future(schedule.run(model.read, ["a"], None, lane="queries"))
+    await model.began.get()
+    ahead = asyncio.ensure_future(schedule.run(model.read, ["b"], None, lane="queries"))
+    passage = asyncio.ensure_future(schedule.run(model.read, ["c"], None))
+    await in_line(3, metrics)
+    assert 50 < schedule.wait_s("queries") <= 60
+    assert 60 < schedule.wait_s("passages") <= 70
+    model.let(3)
+    await asyncio.gather(in_hand, ahead, passage)
+
+
 async def test_close_fails_those_who_wait(schedule: Schedule, metrics: Metrics) -> None:
     model = HeldModel()
     in_hand = asyncio.ensure_future(schedule.run(model.read, texts_of("a", 2), None))
@@ -326,3 +342,42 @@ async def test_a_search_does_not_wait_for_the_pause_of_what_is_read_for_later(
     started = time.monotonic()
     assert await schedule.run(lengths, ["a"], None) == [1]
     assert time.monotonic() - started < 0.5
+
+
+async def test_a_search_that_has_enough_leaves_the_rest_unread(
+    schedule: Schedule, metrics: Metrics
+) -> None:
+    model, asked, again = HeldModel(), list[int](), asyncio.Event()
+
+    def enough(values: Sequence[int | None]) -> bool:
+        asked.append(len(values) - values.count(None))
+        again.set()
+        return len(asked) == 2
+
+    texts = texts_of("a", 5)
+    async with asyncio.TaskGroup() as group:
+        search = group.create_task(schedule.run(model.read, texts, None, enough=enough))
+        await in_line(1, metrics)
+        model.let(1)
+        await again.wait()
+        model.let(1)
+        values = await search
+        assert asked == [CHUNK_TEXTS, 2 * CHUNK_TEXTS]
+        assert values[: 2 * CHUNK_TEXTS] == lengths(texts[: 2 * CHUNK_TEXTS])
+        # The thread had begun a third chunk by then, and begins no other.
+        assert values[2 * CHUNK_TEXTS :] == [None] * (3 * CHUNK_TEXTS)
+        group.create_task(schedule.run(model.read, texts_of("b", 1), None))
+        model.let(2)
+    assert model.first_letters() == "aaab"
+
+
+async def test_a_search_is_not_asked_after_its_last_chunk(schedule: Schedule) -> None:
+    asked: list[int] = []
+
+    def enough(values: Sequence[int | None]) -> bool:
+        asked.append(values.count(None))
+        return False
+
+    texts = texts_of("a", 2)
+    assert await schedule.run(lengths, texts, None, enough=enough) == lengths(texts)
+    assert len(asked) <= 1

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 
 from pipelines.errors import BadScores, DeadlinePassed, ModelFailed, Overloaded
-from sidecar.config import Model
+from sidecar.config.main_file import Model
 from sidecar.metrics import Metrics
 from sidecar.models.backends.base import BiEncoderBackend, CrossEncoderBackend, FloatArray
 from sidecar.models.backends.fake import FakeBiEncoder, FakeCrossEncoder
 from sidecar.models.backends.sentence_transformers import SentenceTransformersBiEncoder
+from sidecar.models.pair_scorer import CrossEncoderScorer
 from sidecar.models.passage_store import PassageStore
-from sidecar.models.scheduling import QUEUE_JOBS
-from sidecar.models.scorers import BiEncoderScorer, CrossEncoderScorer, Models
+from sidecar.models.scheduling import QUEUE_JOBS, Schedule
+from sidecar.models.scorers import BiEncoderScorer, Models
 from sidecar.models.sources import find_weights
 
 TEXTS = [f"apple tree {n}" for n in range(20)]
@@ -37,6 +38,20 @@ class HeldBiEncoder(FakeBiEncoder):
         if self.passages_read == len(TEXTS):
             self.all_read.set()
         return super().embed_passages(texts)
+
+
+class HeldAfterOneChunk(HeldBiEncoder):
+    """Reads the first chunk at once, and the others when the test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held.set()
+
+    def embed_passages(self, texts: Sequence[str]) -> FloatArray:
+        vectors = super().embed_passages(texts)
+        if self.passages_read == len(texts):
+            self.held.clear()
+        return vectors
 
 
 class HeldQueries(FakeBiEncoder):
@@ -117,6 +132,16 @@ async def test_a_warm_search_reads_the_query_alone(serve: Serve, metrics: Metric
     assert cold == warm
 
 
+async def test_what_is_unread_is_what_a_model_would_read(serve: Serve) -> None:
+    bi_encoder, cross_encoder = serve(FakeBiEncoder()), serve(FakeCrossEncoder())
+    assert list(bi_encoder.unread("m", TEXTS)) == TEXTS
+    await bi_encoder.scorer(None).score("m", "apple", TEXTS[:5])
+    assert list(bi_encoder.unread("m", TEXTS)) == TEXTS[5:]
+    await cross_encoder.scorer(None).score("m", "apple", TEXTS)
+    assert list(cross_encoder.unread("m", TEXTS)) == TEXTS
+    assert list(cross_encoder.unread("unknown", TEXTS)) == TEXTS
+
+
 async def test_equal_passages_are_read_once(serve: Serve, metrics: Metrics) -> None:
     scores = await serve(FakeBiEncoder()).scorer(None).score("m", "apple", ["apple tree"] * 30)
     assert len(set(scores)) == 1
@@ -145,6 +170,21 @@ async def test_an_expected_query_text_is_read_once_and_ahead(
     models.expect(["m"], "apple")
     assert scores == await models.scorer(None).score("m", "apple", TEXTS)
     assert read_so_far(metrics) == 1 + len(TEXTS)
+
+
+async def test_no_query_text_is_expected_where_many_wait(
+    serve: Serve, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = serve(FakeBiEncoder())
+    wait = 0.06
+    monkeypatch.setattr(Schedule, "wait_s", lambda self, lane: wait)
+    models.expect(["m"], "apple")
+    scored = await models.scorer(None).score("m", "apple", TEXTS)
+    assert None not in scored
+    wait = 0.04
+    models.expect(["m"], "pear")
+    await models.scorer(None).score("m", "pear", TEXTS)
+    assert read_so_far(metrics) == 2 + len(TEXTS)
 
 
 async def test_a_search_that_is_left_takes_no_expected_query_text_from_another(
@@ -209,6 +249,52 @@ async def test_what_the_deadline_left_is_read_for_the_next_search(serve: Serve) 
     assert await asyncio.to_thread(backend.all_read.wait, 60)
     await models.scorer(None).score("m", "apple", TEXTS)
     assert backend.passages_read == len(TEXTS)
+
+
+async def test_what_was_enough_leaves_the_rest_for_the_next_search(serve: Serve) -> None:
+    model = HeldAfterOneChunk()
+    scorer = serve(model).scorer(None)
+    seen: list[int] = []
+
+    def enough(scores: Sequence[float | None]) -> bool:
+        seen.append(len(scores) - scores.count(None))
+        return seen[-1] > 0
+
+    scores = await scorer.score_until("m", "apple", TEXTS, enough)
+    assert seen[0] == 0  # before anything is read
+    assert len(scores) == len(TEXTS)
+    assert 0 < seen[1] < len(TEXTS)
+    assert scores.count(None) == len(TEXTS) - seen[1]
+    model.held.set()
+    assert await asyncio.to_thread(model.all_read.wait, 60)
+    assert await scorer.score("m", "apple", TEXTS) == await scorer.score_until(
+        "m", "apple", TEXTS, lambda _: False
+    )
+    assert model.passages_read == len(TEXTS)
+
+
+async def test_stored_passages_may_be_enough(serve: Serve) -> None:
+    model = HeldBiEncoder()
+    scorer = serve(model).scorer(None)
+    model.held.set()
+    await scorer.score("m", "apple", TEXTS[:8])
+    model.held.clear()
+    scores = await scorer.score_until("m", "apple", TEXTS, lambda _: True)
+    assert [score is None for score in scores] == [False] * 8 + [True] * 12
+    model.held.set()
+
+
+async def test_a_cosine_is_at_most_the_highest_score(serve: Serve) -> None:
+    scorer = serve(FakeBiEncoder()).scorer(None)
+    highest = scorer.highest("m")
+    assert highest == 1.0
+    texts = [f"{'word ' * n}apple" for n in range(40)]
+    for text in texts:
+        [score] = await scorer.score("m", text, [text])
+        assert score is not None
+        assert score <= highest
+    assert serve(FakeCrossEncoder()).scorer(None).highest("m") is None
+    assert scorer.highest("unknown") is None
 
 
 async def test_a_search_that_reached_nothing_has_a_reason(serve: Serve) -> None:

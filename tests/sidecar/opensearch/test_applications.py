@@ -1,8 +1,8 @@
-"""Searches as applications send them: the words that their users typed, or why each is left alone.
+"""Searches as applications send them: the words that users typed, or the reason for a skip.
 
-Every file in `applications/` holds the searches of one kind of application in that application's
-shape, and names the fields of a plan for its documents. The expected text is what a person reads
-in the search; `raw` stands in place of `body` for what is no JSON.
+Each file in `applications/` has searches of one kind of application in that application's form, and
+names the fields of a plan for its documents. The expected text is what a person reads in the
+search. `raw` replaces `body` if the body is not JSON.
 """
 
 import json
@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from pipelines.plan import Plan
-from sidecar.opensearch.plugin_ext import read_plugin_section
-from sidecar.opensearch.search_request import SearchHeaders, read_search_request
+from sidecar.config.limits import Limits
+from sidecar.kendra_plugin.section import read_plugin_section
+from sidecar.opensearch.search_request import read_search_request
 from sidecar.opensearch.skip_reasons import SKIP_REASONS, Skip
+from sidecar.opensearch_rules.request_headers import SearchHeaders
 from sidecar.relay.heads import parse_request_head
 
 TABLES = {
@@ -26,7 +28,8 @@ CASES = [(table["fields"], case) for table in TABLES.values() for case in table[
 HEAD = parse_request_head(b"POST /docs/_search HTTP/1.1\r\nHost: search\r\n\r\n")
 
 OF_THE_HEAD = {"signed", "content_encoding", "content_type", "query_header"}
-OF_OTHER_ENDPOINTS = {"multi_search", "template"}
+OF_OTHER_ENDPOINTS = {"multi_search", "template", "templates"}
+OF_NO_APPLICATION = {reason for reason in SKIP_REASONS if reason.startswith("limits.")}
 
 
 @pytest.mark.parametrize(("fields", "case"), CASES, ids=[case["name"] for _, case in CASES])
@@ -44,21 +47,21 @@ def test_there_are_enough_searches_and_every_one_has_its_name() -> None:
 
 def test_every_reason_that_a_body_or_a_url_can_give_occurs() -> None:
     given = {case["reason"] for _, case in CASES if "reason" in case}
-    assert given == SKIP_REASONS.keys() - OF_THE_HEAD - OF_OTHER_ENDPOINTS
+    assert given == SKIP_REASONS.keys() - OF_THE_HEAD - OF_OTHER_ENDPOINTS - OF_NO_APPLICATION
 
 
 def read_outcome(fields: dict[str, list[str]], case: dict[str, Any]) -> dict[str, str]:
-    """The query text or the reason, read as the search is: the Kendra plugin's section first."""
+    """The query text or the reason, read like a search: the Kendra plugin's section comes first."""
     plan = Plan.model_validate(
         {"rescore_window": 50, "document": fields, "stages": [{"model": "m"}]}
     )
     target = case.get("target", "/docs/_search").encode()
     body = body_of(case)
-    section = read_plugin_section(HEAD, body)
+    section = read_plugin_section(HEAD, body, Limits())
     if section is not None:
         plan, body = section.apply(plan), section.request.body
     headers = SearchHeaders(content_type=b"application/json" if body else None)
-    found = read_search_request(target, body, headers, plan)
+    found = read_search_request(target, body, headers, plan, Limits())
     return {"reason": found.reason} if isinstance(found, Skip) else {"text": found.query_text}
 
 

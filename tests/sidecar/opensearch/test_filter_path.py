@@ -1,4 +1,4 @@
-"""What `filter_path` leaves, by table and against OpenSearch itself."""
+"""What remains after `filter_path`: a table of cases, checked against OpenSearch itself."""
 
 import json
 from collections.abc import Iterator
@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.opensearch.filter_path import fields_are_left, order_is_left
+from sidecar.opensearch.filter_path import keeps_fields, keeps_order
 from tests.nodes.node import Node
 from tests.running import request
 
-# (filter_path, the order is left, title is left, meta.text is left)
+# (filter_path, the order remains, title remains, meta.text remains)
 CASES = [
     ("", True, True, True),
     (",", True, True, True),
@@ -75,19 +75,19 @@ CASES = [
 
 @pytest.mark.parametrize(("value", "order", "title", "text"), CASES)
 def test_what_is_left(value: str, order: bool, title: bool, text: bool) -> None:
-    assert order == order_is_left(value)
-    assert title == fields_are_left(value, ["title"])
-    assert text == fields_are_left(value, ["meta.text"])
-    assert fields_are_left(value, ["title", "meta.text"]) == (title and text)
+    assert order == keeps_order(value)
+    assert title == keeps_fields(value, ["title"])
+    assert text == keeps_fields(value, ["meta.text"])
+    assert keeps_fields(value, ["title", "meta.text"]) == (title and text)
 
 
 def test_a_value_too_long_to_be_judged_leaves_nothing() -> None:
     value = "_shards,timed_out,hits" + ",x" * 2037
     assert len(value) == 4096
-    assert order_is_left(value)
-    assert fields_are_left(value, ["title"])
-    assert not order_is_left(value + ",")
-    assert not fields_are_left(value + ",", ["title"])
+    assert keeps_order(value)
+    assert keeps_fields(value, ["title"])
+    assert not keeps_order(value + ",")
+    assert not keeps_fields(value + ",", ["title"])
 
 
 @pytest.fixture(scope="module", params=["opensearch_3", "opensearch_2"])
@@ -98,7 +98,7 @@ def node(request: pytest.FixtureRequest) -> Node:
 
 @pytest.fixture(scope="module")
 def searched(node: Node) -> Iterator[Node]:
-    """A node with one document, which spells a dotted field both ways."""
+    """A node with one document, which has a dotted field in both notations."""
     address = (node.host, node.port)
     source = {"title": {"raw": "red"}, "meta": {"text": "a"}, "meta.text": "b", "price": 1}
     assert request(address, "PUT", "/filtered/_doc/1?refresh=true", source).status == 201
@@ -107,7 +107,7 @@ def searched(node: Node) -> Iterator[Node]:
 
 
 def check(node: Node, value: str) -> None:
-    """What the evaluator says is left is left, unless OpenSearch refuses the value."""
+    """What the code says remains does remain, unless OpenSearch refuses the value."""
     target = f"/filtered/_search?filter_path={quote(value)}"
     response = request((node.host, node.port), "GET", target)
     assert response.status in (200, 400), response.body
@@ -116,14 +116,14 @@ def check(node: Node, value: str) -> None:
         return
     left: dict[str, Any] = json.loads(response.body)
     hits = left.get("hits", {}).get("hits", [])
-    if order_is_left(value):
+    if keeps_order(value):
         assert (left["timed_out"], left["_shards"]["failed"]) == (False, 0), value
         assert [(hit["_index"], hit["_id"], hit["_score"]) for hit in hits] == [
             ("filtered", "1", 1.0)
         ], value
-    if fields_are_left(value, ["title"]):
+    if keeps_fields(value, ["title"]):
         assert [hit["_source"]["title"] for hit in hits] == [{"raw": "red"}], value
-    if fields_are_left(value, ["meta.text"]):
+    if keeps_fields(value, ["meta.text"]):
         sources = [hit["_source"] for hit in hits]
         assert [(s["meta"], s["meta.text"]) for s in sources] == [({"text": "a"}, "b")], value
 
@@ -164,5 +164,5 @@ def test_opensearch_agrees_on_drawn_values(searched: Node) -> None:
 
 @given(value=st.text(max_size=40))
 def test_no_text_raises(value: str) -> None:
-    order_is_left(value)
-    fields_are_left(value, ["title", "meta.text"])
+    keeps_order(value)
+    keeps_fields(value, ["title", "meta.text"])

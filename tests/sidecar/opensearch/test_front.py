@@ -1,22 +1,30 @@
-"""What the front door takes out of the stream, and what it lets pass though it would have."""
+"""Which requests the front takes, and which of these it forwards with a reason."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import sidecar.opensearch.front
 from pipelines.plan import Plan
-from sidecar.config import Config, MainFile
+from sidecar.adoption.step_back import StepBacks
+from sidecar.config.main_file import Config, MainFile
+from sidecar.kendra_plugin.section import PLUGIN_PLAN
+from sidecar.kendra_plugin.settings_file import PluginSettingsFile
 from sidecar.metrics import Metrics
+from sidecar.models.scorers import Models
+from sidecar.opensearch.callers import Callers
 from sidecar.opensearch.front import SearchFront
-from sidecar.opensearch.plugin_ext import PLUGIN_PLAN
-from sidecar.opensearch.plugin_settings_file import PluginSettingsFile
+from sidecar.opensearch.index_lessons import IndexLessons
+from sidecar.opensearch.search_reports import SearchReports
+from sidecar.passage_cutter import PassageCutter
 from sidecar.relay.front import Answer, Forward, Request, Response
 from sidecar.relay.heads import RequestHead, parse_request_head
-from sidecar.split_documents import SplitDocuments
+from sidecar.tracing.tracers import NoTracer
 
 PLAN = {"document": {"body": "t"}, "stages": [{"model": "m"}]}
 PLANS = {
@@ -38,7 +46,13 @@ def front(routes: Sequence[tuple[str, str]]) -> SearchFront:
             "routes": [{"index": index, "plan": plan} for index, plan in routes],
         }
     )
-    return SearchFront(Config(main, PLANS), Unused(), lambda: None, SplitDocuments(1), Metrics())
+    config, metrics = Config(main, PLANS), Metrics()
+    lessons = IndexLessons(Callers(), metrics)
+    reports = SearchReports(metrics, NoTracer(), main.log, main.listen, 10)
+    step_backs = StepBacks(PLANS, metrics, time.monotonic)
+    return SearchFront(
+        config, Unused(), lambda: None, PassageCutter(1), metrics, lessons, reports, step_backs
+    )
 
 
 ROUTED = [("products", "shop"), ("docs", "rendered")]
@@ -53,12 +67,16 @@ def head(target: str, method: str = "POST") -> RequestHead:
     ("target", "taken"),
     [
         ("/products/_search", True),
-        ("/products/_search/template", False),
+        ("/products/_search/template", True),  # to say why it is not rescored
         ("/docs/_search/template", True),
         ("/docs,products/_search/template", False),
         ("/_msearch", True),
         ("/other/_msearch", True),
-        ("/docs/_msearch/template", False),
+        ("/docs/_msearch/template", True),
+        ("/_msearch/template", False),
+        ("docs/_search", True),
+        ("/docs/_search//", True),
+        ("/docs//_search", False),
         ("/other/_search", False),
         ("/products/_doc/1", False),
     ],
@@ -83,11 +101,32 @@ def test_a_body_that_is_too_large_is_counted_where_its_plan_is_known(
     target: str, plan: str | None
 ) -> None:
     door = front(ROUTED)
-    line = f"X-Rescore: skipped; reason=body_too_large; plan={plan}".encode()
-    assert door.too_large(head(target)) == Forward((line,) if plan else ())
-    labels = {"plan": plan or "", "status": "skipped", "reason": "body_too_large"}
+    line = f"X-Rescore: skipped; reason=limits.search_bytes; plan={plan}".encode()
+    assert door.too_large(head(target), "limits.search_bytes") == Forward((line,) if plan else ())
+    labels = {"plan": plan or "", "status": "skipped", "reason": "limits.search_bytes"}
     count = door.metrics.registry.get_sample_value("rescore_searches_total", labels)
     assert count == (1 if plan else None)
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("/products/_search/template", "templates"),
+        ("products/_search/template/", "templates"),
+        ("/products/_msearch/template", "templates"),
+        ("/docs/_msearch/template?pretty", "templates"),
+        (f"/{'docs,' * 1000}docs/_search", "limits.index_names"),
+        (f"/{'docs%2C' * 1000}docs/_search/template", "limits.index_names"),
+        (f"/docs,{'x' * 20_000}/_msearch", "limits.index_names"),
+    ],
+)
+async def test_what_is_not_read_says_why(target: str, reason: str) -> None:
+    door = front(ROUTED)
+    take = door.takes(head(target))
+    assert take is not None
+    answer = await take(Request(head(target), b"{}"))
+    plan = "rendered" if "docs" in target else "shop"
+    assert answer == Forward((f"X-Rescore: skipped; reason={reason}; plan={plan}".encode(),))
 
 
 @pytest.mark.parametrize(
@@ -109,6 +148,24 @@ async def test_while_models_are_loaded_all_of_them_pass(target: str, body: bytes
     assert door.metrics.registry.get_sample_value("rescore_searches_total", labels) == 1
 
 
+async def test_a_search_is_forwarded_where_others_wait_too_long_for_their_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    door = replace(front(ROUTED), models=lambda: Models({}))
+    body = b'{"query":{"match":{"t":"x"}}}'
+
+    async def search(wait_s: float) -> Forward | Answer:
+        monkeypatch.setattr(sidecar.opensearch.front, "turn_wait_s", lambda: wait_s)
+        take = door.takes(head("/products/_search"))
+        assert take is not None
+        return await take(Request(head("/products/_search"), body))
+
+    with pytest.raises(AssertionError, match="nothing is to be sent"):
+        await search(0.019)
+    busy = await search(0.021)
+    assert busy == Forward((b"X-Rescore: skipped; reason=busy; plan=shop",))
+
+
 @pytest.mark.parametrize(
     ("target", "plan"),
     [
@@ -126,14 +183,14 @@ async def test_an_index_with_the_plugins_settings_needs_no_route(
     tmp_path: Path, target: str, plan: str | None
 ) -> None:
     kept = PluginSettingsFile(tmp_path / "settings.json")
-    whole = {"order": 1, "properties.body_field": ("t",)}
+    whole: dict[str, int | tuple[str, ...]] = {"order": 1, "properties.body_field": ("t",)}
     for index in ("settled", "products"):
         await kept.store(index, whole)
     await kept.store("unfinished", {"order": 1})
     door = replace(front([("products", "shop")]), plugin_settings=kept)
     assert (door.takes(head(target)) is not None) == (plan is not None)
-    line = f"X-Rescore: skipped; reason=body_too_large; plan={plan}".encode()
-    assert door.too_large(head(target)) == Forward((line,) if plan else ())
+    line = f"X-Rescore: skipped; reason=limits.search_bytes; plan={plan}".encode()
+    assert door.too_large(head(target), "limits.search_bytes") == Forward((line,) if plan else ())
 
 
 async def test_an_msearch_is_looked_at_where_some_index_may_be_rescored(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Reading an `_msearch`: which searches it has, and every byte around them."""
+"""Reading an `_msearch`: its searches, and all bytes around them."""
 
 import json
 
@@ -6,21 +6,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sidecar.config.limits import Limits
 from sidecar.opensearch.multi_search_request import (
     Item,
     read_items,
     read_url,
     replace_searches,
-    search_target,
+    write_search_target,
 )
 from sidecar.opensearch.skip_reasons import SKIP_REASONS, Skip
-from tests.sidecar.opensearch.json_texts import objects, space, values
+from tests.sidecar.spans.json_texts import objects, space, values
 
 DEFAULT = ("of", "the url")
 
 
 def read(body: bytes) -> tuple[Item, ...]:
-    items = read_items(body, DEFAULT)
+    items = read_items(body, DEFAULT, Limits())
     assert not isinstance(items, Skip)
     return items
 
@@ -67,11 +68,10 @@ def test_where_an_item_searches(header: bytes, names: tuple[str, ...]) -> None:
         b'{"index":"\xff"}\n{}\n',
         b"\xef\xbb\xbf{}\n{}\n",
         b"{\x00}\x00\n\x00{\x00}\x00\n\x00",
-        b"[" * 100_000 + b"\n{}\n",
     ],
 )
 def test_what_opensearch_may_read_differently_is_left_alone(body: bytes) -> None:
-    assert read_items(body, DEFAULT) == Skip("multi_search")
+    assert read_items(body, DEFAULT, Limits()) == Skip("multi_search")
 
 
 def test_an_empty_line_is_an_empty_header_and_one_at_the_end_is_nothing() -> None:
@@ -94,25 +94,25 @@ def test_an_empty_line_is_an_empty_header_and_one_at_the_end_is_nothing() -> Non
     ],
 )
 def test_parameters_that_forbid(query: bytes, reason: str) -> None:
-    assert read_url(b"/_msearch?pretty&" + query) == Skip(reason)
+    assert read_url(b"/_msearch?pretty&" + query, Limits()) == Skip(reason)
     assert reason in SKIP_REASONS
 
 
 def test_parameters_that_do_not() -> None:
     expected = {"routing": "a b", "pretty": "", "filter_path": "", "format": "json"}
-    assert read_url(b"/_msearch?routing=a+b&pretty&filter_path=&format=json") == expected
-    assert read_url(b"/_msearch") == {}
+    assert read_url(b"/_msearch?routing=a+b&pretty&filter_path=&format=json", Limits()) == expected
+    assert read_url(b"/_msearch", Limits()) == {}
 
 
 def test_the_search_that_looks_where_an_item_looks() -> None:
     header = '{"index":"a,<b-{now/d}>,\\u00e9","expand_wildcards":["open","closed"],"routing":"x y"'
     (item,) = read(f'{header},"ignore_unavailable":true,"preference":null}}\n{{}}\n'.encode())
-    assert search_target(item, {"routing": "url", "pretty": ""}) == (
+    assert write_search_target(item, {"routing": "url", "pretty": ""}) == (
         b"/a,%3Cb-%7Bnow%2Fd%7D%3E,%C3%A9/_search?"
         b"routing=x+y&pretty=&expand_wildcards=open%2Cclosed&ignore_unavailable=true"
     )
     (everywhere,) = read(b'{"index":[]}\n{}\n')
-    assert search_target(everywhere, {}) == b"/_search?"
+    assert write_search_target(everywhere, {}) == b"/_search?"
 
 
 _lines = objects(values).map(lambda text: text.replace("\n", " ").encode("utf-8", "surrogatepass"))
@@ -148,19 +148,19 @@ def test_only_the_replaced_lines_change(
 
 @given(body=st.one_of(st.binary(), st.lists(st.one_of(_headers, _lines)).map(b"\n".join)))
 def test_nothing_raises(body: bytes) -> None:
-    read_url(body)
+    read_url(body, Limits())
     for whole in (body, body + b"\n", b"{}\n" + body + b"\n"):
-        items = read_items(whole, DEFAULT)
+        items = read_items(whole, DEFAULT, Limits())
         if isinstance(items, Skip):
             assert items.reason in SKIP_REASONS
         else:
             assert replace_searches(whole, [(one, whole[one.start : one.end]) for one in items])
             for item in items:
-                assert search_target(item, {}).isascii()
+                assert write_search_target(item, {}).isascii()
 
 
 @given(names=st.lists(st.text().filter(lambda name: "," not in name), min_size=1))
 def test_any_names_make_a_target(names: list[str]) -> None:
     (item,) = read(json.dumps({"index": names}).encode() + b"\n{}\n")
     assert item.names == tuple(names)
-    assert search_target(item, {}).endswith(b"/_search?")
+    assert write_search_target(item, {}).endswith(b"/_search?")

@@ -1,4 +1,4 @@
-"""Requests that ask for the nodes' addresses, and answers that tell the proxy's instead."""
+"""Requests for the nodes' addresses, and answers with the proxy's address instead."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from sidecar.config import Address
+from sidecar.config.main_file import Address
 from sidecar.opensearch.node_addresses import asks_for_addresses, replace_addresses
 
 PROXY = Address("search.example", 9201)

@@ -1,10 +1,10 @@
-"""What is left of Lucene's query syntax."""
+"""The words in Lucene's query syntax."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.opensearch.query_syntax import words_of_query_string, words_of_simple_query_string
+from sidecar.opensearch.query_syntax import read_query_string_words, read_simple_query_string_words
 
 TEXT_FIELDS = {"title", "body", "*"}
 
@@ -53,7 +53,7 @@ TEXT_FIELDS = {"title", "body", "*"}
     ],
 )
 def test_the_words_of_a_query_string(text: str, expected: str) -> None:
-    assert expected == words_of_query_string(text, TEXT_FIELDS.__contains__)
+    assert expected == read_query_string_words(text, TEXT_FIELDS.__contains__)
 
 
 @pytest.mark.parametrize(
@@ -74,13 +74,13 @@ def test_the_words_of_a_query_string(text: str, expected: str) -> None:
     ],
 )
 def test_the_words_of_a_simple_query_string(text: str, expected: str) -> None:
-    assert expected == words_of_simple_query_string(text)
+    assert expected == read_simple_query_string_words(text)
 
 
 @given(text=st.text(alphabet=st.sampled_from('ab :"()[]{}/\\*?+-!&|^~<>=é\n')))
 def test_any_text_gives_words_without_raising(text: str) -> None:
-    words_of_query_string(text, TEXT_FIELDS.__contains__)
-    words_of_simple_query_string(text)
+    read_query_string_words(text, TEXT_FIELDS.__contains__)
+    read_simple_query_string_words(text)
 
 
 @pytest.mark.parametrize(
@@ -88,5 +88,5 @@ def test_any_text_gives_words_without_raising(text: str) -> None:
 )
 @pytest.mark.timeout(10)
 def test_long_texts_take_linear_time(piece: str) -> None:
-    words_of_query_string(piece * (40_000 // len(piece)), TEXT_FIELDS.__contains__)
-    words_of_simple_query_string(piece * (40_000 // len(piece)))
+    read_query_string_words(piece * (40_000 // len(piece)), TEXT_FIELDS.__contains__)
+    read_simple_query_string_words(piece * (40_000 // len(piece)))

@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 
 from sidecar.opensearch.query_text import (
     MAX_CHARACTERS,
+    read_q_words,
     read_query_text,
-    text_at,
+    read_text_at,
     tidy,
-    words_of_q,
 )
 
 FIELDS = ("title", "meta.body")
+MOST = 1024
 MATCH = {"match": {"title": "red shoes"}}
 OTHER = {"match": {"title": {"query": "a much longer other text"}}}
 
@@ -54,7 +55,7 @@ OTHER = {"match": {"title": {"query": "a much longer other text"}}}
     ids=str,
 )
 def test_each_query_type_gives_its_text(query: dict[str, Any]) -> None:
-    assert read_query_text(query, FIELDS) == "red shoes"
+    assert read_query_text(query, FIELDS, MOST) == "red shoes"
 
 
 @pytest.mark.parametrize(
@@ -84,11 +85,11 @@ def test_each_query_type_gives_its_text(query: dict[str, Any]) -> None:
     ids=str,
 )
 def test_queries_without_prose_have_no_text(query: object) -> None:
-    assert read_query_text(query, FIELDS) is None
+    assert read_query_text(query, FIELDS, MOST) is None
 
 
 def test_a_number_is_a_text() -> None:
-    assert read_query_text({"match": {"title": 501}}, FIELDS) == "501"
+    assert read_query_text({"match": {"title": 501}}, FIELDS, MOST) == "501"
 
 
 def _match(field: str, text: str) -> dict[str, Any]:
@@ -98,7 +99,7 @@ def _match(field: str, text: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        # a field of the plan before another, however long the other is
+        # a text on a field of the plan wins, even if another text is longer
         ({"bool": {"must": [_match("brand", "acme incorporated"), _match("title", "red")]}}, "red"),
         ({"bool": {"should": [_match("brand", "acme inc"), _match("title.en", "red")]}}, "red"),
         ({"bool": {"should": [_match("b", "acme inc"), _match("meta.body", "red")]}}, "red"),
@@ -113,7 +114,7 @@ def _match(field: str, text: str) -> dict[str, Any]:
             },
             "red",
         ),
-        # what has to match before what may
+        # a text that must match wins over one that may match
         ({"bool": {"should": _match("title", "long text"), "must": _match("title", "red")}}, "red"),
         (
             {
@@ -124,15 +125,15 @@ def _match(field: str, text: str) -> dict[str, Any]:
             },
             "red",
         ),
-        # the longest, and the first of equals
+        # the longest text wins, and the first of equal length
         ({"bool": {"must": [_match("title", "red"), _match("title", "red shoes")]}}, "red shoes"),
         ({"dis_max": {"queries": [_match("title", "abc"), _match("title", "xyz")]}}, "abc"),
-        # only other fields: still what the user typed
+        # only other fields: this is still what the user typed
         (_match("brand", "acme"), "acme"),
     ],
 )
 def test_the_choice_between_texts(query: dict[str, Any], expected: str) -> None:
-    assert expected == read_query_text(query, FIELDS)
+    assert expected == read_query_text(query, FIELDS, MOST)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +147,7 @@ def test_the_choice_between_texts(query: dict[str, Any], expected: str) -> None:
     ],
 )
 def test_the_words_of_q(q: str, default_field: str | None, expected: str | None) -> None:
-    assert expected == words_of_q(q, default_field, FIELDS)
+    assert expected == read_q_words(q, default_field, FIELDS)
 
 
 BODY = {
@@ -176,7 +177,7 @@ BODY = {
     ids=lambda value: str(value)[:40],
 )
 def test_a_path_into_the_body(path: str, expected: str | None) -> None:
-    assert expected == text_at(BODY, path)
+    assert expected == read_text_at(BODY, path)
 
 
 def test_long_texts_are_cut_at_a_word() -> None:
@@ -195,7 +196,7 @@ def test_deep_queries_end() -> None:
     query: dict[str, Any] = MATCH
     for _ in range(5000):
         query = {"bool": {"must": [query]}}
-    assert read_query_text(query, FIELDS) is None
+    assert read_query_text(query, FIELDS, MOST) is None
 
 
 _kinds = st.sampled_from(
@@ -216,5 +217,5 @@ _shapes = st.recursive(
 
 @given(query=_shapes)
 def test_no_shape_of_a_query_raises(query: object) -> None:
-    text = read_query_text(query, FIELDS)
+    text = read_query_text(query, FIELDS, MOST)
     assert text is None or text == tidy(text)

@@ -1,17 +1,13 @@
-"""Which requests are searches of a routed index."""
+"""Which requests are searches of an index with a route."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sidecar.config import Route
-from sidecar.opensearch.routes import (
-    RoutedSearch,
-    find_multi_search,
-    find_plan,
-    find_route,
-    find_template_route,
-)
+from sidecar.config.routes import Route
+from sidecar.opensearch.routes import SearchCall, find_plan, read_search_call
+
+MOST = 1000
 
 ROUTES = [
     Route(index="products", plan="shop"),
@@ -35,13 +31,20 @@ ROUTES = [
         (b"/docs-*/_search", "docs", ("docs-*",)),
         (b"/%3Clogs-%7Bnow%2Fd%7D%3E/_search", "logs", ("<logs-{now/d}>",)),
         (b"/remote:books/_search", "docs", ("remote:books",)),
+        # OpenSearch's router ignores these slashes and commas (3.8.0 and 2.19.1).
+        (b"/products/_search/", "shop", ("products",)),
+        (b"/products/_search//?q=a", "shop", ("products",)),
+        (b"products/_search", "shop", ("products",)),
+        (b"products/_search/", "shop", ("products",)),
+        (b"/products,/_search", "shop", ("products",)),
     ],
 )
 def test_a_search_of_a_routed_index_gets_its_plan(
     target: bytes, plan: str, indices: tuple[str, ...]
 ) -> None:
-    assert RoutedSearch(plan, indices) == find_route(b"POST", target, ROUTES)
-    assert RoutedSearch(plan, indices) == find_route(b"GET", target, ROUTES)
+    for method in (b"GET", b"POST"):
+        assert read_search_call(method, target, MOST) == SearchCall("_search", indices)
+    assert find_plan(indices, ROUTES) == plan
 
 
 @pytest.mark.parametrize(
@@ -50,8 +53,13 @@ def test_a_search_of_a_routed_index_gets_its_plan(
         b"/other/_search",
         b"/products,other/_search",
         b"/products,docs-de/_search",  # two plans
-        b"/products,/_search",
+        b"/products,,catalog/_search",
+        b"/,products/_search",
+        b"/,/_search",
         b"//_search",
+        b"///_search",
+        b"//products/_search",
+        b"/products//_search",
         b"/_search",
         b"/_all/_search",
         b"/*/_search",
@@ -68,13 +76,12 @@ def test_a_search_of_a_routed_index_gets_its_plan(
         b"/products#/_search",
         b"/products/_doc/_search",
         b"/x/products/_search",
-        b"products/_search",
         b"http://h/products/_search",
-        b"/products/_search/",
-        b"/products/_search/template",
+        b"/products/_search%2F",
         b"/products/_search/point_in_time",
         b"/products/%5Fsearch",
-        b"/products/_msearch",
+        b"/products/_s%65arch",
+        b"/products%2F_search",
         b"/products/_count?x=/_search",
         b"/_plugins/_ml/models/_search",
         b"/_plugins/_search",
@@ -82,59 +89,67 @@ def test_a_search_of_a_routed_index_gets_its_plan(
     ],
 )
 def test_everything_else_is_forwarded_unread(target: bytes) -> None:
-    assert find_route(b"POST", target, ROUTES) is None
+    call = read_search_call(b"POST", target, MOST)
+    assert call is None or find_plan(call.names, ROUTES) is None
 
 
 @pytest.mark.parametrize("method", [b"HEAD", b"PUT", b"DELETE", b"OPTIONS", b"get"])
 def test_only_get_and_post_search(method: bytes) -> None:
-    assert find_route(method, b"/products/_search", ROUTES) is None
+    assert read_search_call(method, b"/products/_search", MOST) is None
 
 
 def test_a_route_of_everything_takes_the_search_of_everything() -> None:
     routes = [Route(index="*", plan="all")]
-    assert RoutedSearch("all", ()) == find_route(b"GET", b"/_search?size=1", routes)
-    assert RoutedSearch("all", ("x",)) == find_route(b"GET", b"/x/_search", routes)
-    assert find_route(b"GET", b"/_nodes/_search", routes) is None
-    assert find_route(b"GET", b"/x:y/_search", routes) is None
+    for target in (b"/_search?size=1", b"/_search/", b"_search", b"//_search", b"/x/_search"):
+        call = read_search_call(b"GET", target, MOST)
+        assert call is not None
+        assert find_plan(call.names, routes) == "all"
+    assert find_plan(("_nodes",), routes) is None
+    assert find_plan(("x:y",), routes) is None
 
 
 def test_the_first_route_that_matches_counts() -> None:
     routes = [Route(index="docs-*", plan="first"), Route(index="docs-de", plan="second")]
-    assert RoutedSearch("first", ("docs-de",)) == find_route(b"GET", b"/docs-de/_search", routes)
+    assert find_plan(("docs-de",), routes) == "first"
 
 
+@pytest.mark.parametrize("endpoint", ["_msearch", "_search/template", "_msearch/template"])
 @pytest.mark.parametrize(
-    ("target", "names"),
+    ("spelled", "names"),
     [
-        (b"/_msearch", ()),
-        (b"/_msearch?pretty", ()),
-        (b"/products/_msearch", ("products",)),
-        (b"/products%2Cother,docs-*/_msearch?x=/_search", ("products", "other", "docs-*")),
+        ("/{}", ()),
+        ("/{}?pretty", ()),
+        ("{}/", ()),
+        ("/products/{}", ("products",)),
+        ("products/{}//?x=/_search", ("products",)),
+        ("/products%2Cother,docs-*/{}?x=/_search", ("products", "other", "docs-*")),
     ],
 )
-def test_a_multi_search_and_where_its_items_search_by_default(
-    target: bytes, names: tuple[str, ...]
-) -> None:
-    assert names == find_multi_search(b"POST", target)
-    assert names == find_multi_search(b"GET", target)
-    assert find_multi_search(b"HEAD", target) is None
+def test_the_other_endpoints(endpoint: str, spelled: str, names: tuple[str, ...]) -> None:
+    target = spelled.format(endpoint).encode()
+    call = SearchCall(endpoint, names)  # type: ignore[arg-type]
+    assert call == read_search_call(b"POST", target, MOST)
+    assert call == read_search_call(b"GET", target, MOST)
+    assert read_search_call(b"HEAD", target, MOST) is None
 
 
 @pytest.mark.parametrize(
     "target",
     [
-        b"/products/_search",
-        b"/_msearch/template",
-        b"/products/_msearch/",
         b"/a/products/_msearch",
         b"/products#/_msearch",
         b"/%FF/_msearch",
-        b"_msearch/_msearch",
         b"/x?/_msearch",
+        b"/products/_search//template",
+        b"/products/_search/templat%65",
+        b"/products/_search/template/x",
+        b"/_search/template/x",
+        b"/_search/scroll",
+        b"/" + b"/" * 100_000 + b"_search",
     ],
 )
-def test_what_is_no_multi_search(target: bytes) -> None:
-    assert find_multi_search(b"POST", target) is None
+def test_what_is_no_search(target: bytes) -> None:
+    assert read_search_call(b"POST", target, MOST) is None
 
 
 def test_every_name_of_a_list_leads_to_the_plan() -> None:
@@ -146,23 +161,26 @@ def test_every_name_of_a_list_leads_to_the_plan() -> None:
     assert find_plan((), [Route(index="*", plan="all")]) == "all"
 
 
-def test_a_search_by_template_gets_the_plan_of_a_search() -> None:
-    shop = RoutedSearch("shop", ("products",))
-    assert find_template_route(b"GET", b"/products/_search/template?pretty", ROUTES) == shop
-    everything = [Route(index="*", plan="all")]
-    expected = RoutedSearch("all", ())
-    assert find_template_route(b"POST", b"/_search/template", everything) == expected
-    for target in (
-        *(b"/products/_search", b"/other/_search/template", b"/products/_msearch/template"),
-        *(b"/_search/template", b"/products/_search/template/x", b"/products/_search/template/"),
-    ):
-        assert find_template_route(b"POST", target, ROUTES) is None
-    assert find_template_route(b"PUT", b"/products/_search/template", ROUTES) is None
+@pytest.mark.parametrize("comma", [b",", b"%2C", b"%2c"])
+def test_of_a_long_list_only_the_first_name_is_read(comma: bytes) -> None:
+    names = comma.join([b"products"] * MOST)
+    whole = read_search_call(b"GET", b"/" + names + b"/_search", MOST)
+    assert whole == SearchCall("_search", ("products",) * MOST)
+    cut = read_search_call(b"GET", b"/" + names + comma + b"x/_search", MOST)
+    assert cut == SearchCall("_search", ("products",), cut=True)
+
+
+def test_a_list_of_long_names_is_cut_too() -> None:
+    target = b"/products," + b"%41" * 100_000 + b"/_search"
+    assert read_search_call(b"GET", target, MOST) == SearchCall("_search", ("products",), cut=True)
+    assert find_plan(("A" * 255,), [Route(index="A*", plan="all")]) == "all"
+    name = b"%41" * 255
+    call = read_search_call(b"GET", b"/" + name + b"/_search", 1)
+    assert call == SearchCall("_search", ("A" * 255,))
 
 
 @given(method=st.sampled_from([b"GET", b"POST"]), target=st.binary())
 def test_no_target_raises(method: bytes, target: bytes) -> None:
-    for routed in (target, b"/" + target + b"/_search"):
-        find_route(method, routed, [Route(index="*", plan="all")])
-        find_multi_search(method, routed.replace(b"_search", b"_msearch"))
-        find_template_route(method, routed + b"/template", [Route(index="*", plan="all")])
+    for endpoint in (b"/_search", b"/_msearch", b"/_search/template", b""):
+        for routed in (target, b"/" + target):
+            read_search_call(method, routed + endpoint, 3)

@@ -1,7 +1,7 @@
-"""What becomes of a search when an exchange with OpenSearch does not go as hoped.
+"""What happens to a search if an exchange with OpenSearch fails.
 
-OpenSearch is a list of answers here, so that each failure comes when it is wanted; everything
-else is shown with a real one in `tests/test_text_fetch.py` and `tests/test_plugin_ext.py`.
+Here OpenSearch is a list of answers, so that each failure comes at the right time. Tests with a
+real OpenSearch are in `tests/end_to_end/`: `test_text_fetch.py`, `test_plugin_ext.py`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,17 @@ from typing import Any
 import pytest
 
 from pipelines.plan import Plan
-from sidecar.opensearch.answer_rescoring import Search
-from sidecar.opensearch.search import leave_alone, search_and_rescore
+from pipelines.scoring import Scorer
+from sidecar.config.limits import Limits
+from sidecar.metrics import Metrics
+from sidecar.opensearch.answer_rescoring import SearchContext
+from sidecar.opensearch.callers import Callers
+from sidecar.opensearch.index_lessons import IndexLessons
+from sidecar.opensearch.search import forward_without_rescoring, search_and_rescore
+from sidecar.passage_cutter import PassageCutter
 from sidecar.relay.errors import ResponseTooLarge, UpstreamBroken
 from sidecar.relay.front import Answer, Forward, Request, Response
 from sidecar.relay.heads import parse_request_head, parse_response_head
-from sidecar.split_documents import SplitDocuments
 from tests.one_scorer import OneScorer
 
 MATCH = {"match": {"body": "red shoes"}}
@@ -40,8 +45,8 @@ def a_plan(**keys: Any) -> Plan:
     return Plan.model_validate({**whole, "fusion": {"method": "replace"}, **keys})
 
 
-class LastFirst:
-    """A scorer that likes later texts better."""
+class LastFirst(Scorer):
+    """A scorer that gives later texts higher scores."""
 
     async def score(
         self, model: str, query_text: str, texts: Sequence[str]
@@ -50,7 +55,7 @@ class LastFirst:
 
 
 class Scripted:
-    """An `Exchanger` that gives one answer after the other and keeps what it was sent."""
+    """An `Exchanger` that gives one answer after the other, and records the requests."""
 
     def __init__(self, *answers: Response | Exception | None) -> None:
         self.answers = list(answers)
@@ -75,7 +80,7 @@ def response(body: object, status: int = 200, content_type: str = "application/j
     )
 
 
-def found(*sources: dict[str, Any] | None, failed: int = 0) -> dict[str, Any]:
+def answer_body(*sources: dict[str, Any] | None, failed: int = 0) -> dict[str, Any]:
     hits = []
     for number, source in enumerate(sources):
         hit = {"_index": "i", "_id": str(number), "_score": 9.0 - number}
@@ -83,7 +88,7 @@ def found(*sources: dict[str, Any] | None, failed: int = 0) -> dict[str, Any]:
     return {"timed_out": False, "_shards": {"failed": failed}, "hits": {"hits": hits}}
 
 
-def asked(body: object, *lines: str) -> Request:
+def request_for(body: object, *lines: str) -> Request:
     content = json.dumps(body).encode()
     start = ("POST /i/_search HTTP/1.1", "Host: h", "Content-Type: application/json")
     length = f"Content-Length: {len(content)}"
@@ -91,13 +96,17 @@ def asked(body: object, *lines: str) -> Request:
     return Request(parse_request_head(head.encode()), content)
 
 
-def search(upstream: Scripted, plan: Plan | None = None, plugin_plan: Plan | None = None) -> Search:
-    return Search(
+def search(
+    upstream: Scripted, plan: Plan | None = None, plugin_plan: Plan | None = None
+) -> SearchContext:
+    return SearchContext(
         "own",
         plan or a_plan(),
         upstream,
         OneScorer(LastFirst()),
-        SplitDocuments(1 << 20),
+        PassageCutter(1 << 20),
+        Limits(),
+        IndexLessons(Callers(), Metrics()),
         plugin_plan,
     )
 
@@ -107,14 +116,14 @@ def ids(answer: Forward | Answer) -> list[str]:
     return [hit["_id"] for hit in json.loads(answer.body)["hits"]["hits"]]
 
 
-WIDE = response(found(None, None, None))
+WIDE = response(answer_body(None, None, None))
 HIDDEN = {"query": MATCH, "_source": False, "size": 2}
 
 
 async def test_text_that_is_not_in_the_answer_is_fetched() -> None:
-    texts = response(found({"body": "a"}, {"body": "b"}, {"body": "c"}))
+    texts = response(answer_body({"body": "a"}, {"body": "b"}, {"body": "c"}))
     upstream = Scripted(WIDE, texts)
-    answer, outcome = await search_and_rescore(asked(HIDDEN), search(upstream))
+    answer, outcome = await search_and_rescore(request_for(HIDDEN), search(upstream))
     assert outcome.status == "applied"
     assert ids(answer) == ["2", "1"]
     assert [head.split(b" ")[1] for head, _ in upstream.sent] == [
@@ -126,9 +135,9 @@ async def test_text_that_is_not_in_the_answer_is_fetched() -> None:
 @pytest.mark.parametrize(
     "fetched",
     [
-        response(found({"body": "a"}, {"body": "b"}), status=403),
+        response(answer_body({"body": "a"}, {"body": "b"}), status=403),
         response({"error": {}, "status": 429}, status=429),
-        response(found({"body": "a"}, failed=1)),
+        response(answer_body({"body": "a"}, failed=1)),
         response(b"---\nhits: 1\n", content_type="application/yaml"),
         response(b"{"),
         UpstreamBroken("the connection was lost"),
@@ -136,14 +145,16 @@ async def test_text_that_is_not_in_the_answer_is_fetched() -> None:
     ],
 )
 async def test_without_the_text_the_order_stays(fetched: Response | Exception) -> None:
-    answer, outcome = await search_and_rescore(asked(HIDDEN), search(Scripted(WIDE, fetched)))
+    answer, outcome = await search_and_rescore(request_for(HIDDEN), search(Scripted(WIDE, fetched)))
     assert (outcome.status, outcome.reason) == ("failed", "text_fetch")
     assert ids(answer) == ["0", "1"]
 
 
 async def test_the_deadline_holds_for_the_fetching_too() -> None:
     plan = a_plan(deadline_ms=1)
-    answer, outcome = await search_and_rescore(asked(HIDDEN), search(Scripted(WIDE, None), plan))
+    answer, outcome = await search_and_rescore(
+        request_for(HIDDEN), search(Scripted(WIDE, None), plan)
+    )
     assert (outcome.status, outcome.reason) == ("failed", "deadline")
     assert ids(answer) == ["0", "1"]
 
@@ -153,12 +164,12 @@ async def test_the_deadline_holds_for_the_fetching_too() -> None:
     [
         ({"timed_out": False, "_shards": {"failed": 0}}, 0),
         ({"timed_out": False, "_shards": {"failed": 0}, "hits": {"max_score": None}}, 0),
-        (found(None, None, None), 3),
+        (answer_body(None, None, None), 3),
     ],
     ids=["no hits", "no hits but their number", "no hits on this page"],
 )
 async def test_a_filter_takes_empty_hits_away(body: dict[str, Any], start: int) -> None:
-    request = asked({"query": MATCH, "from": start})
+    request = request_for({"query": MATCH, "from": start})
     target = b"/i/_search?filter_path=_shards,timed_out,hits"
     filtered = Request(request.head.replace(target=target), request.body)
     answer, outcome = await search_and_rescore(filtered, search(Scripted(response(body))))
@@ -168,15 +179,17 @@ async def test_a_filter_takes_empty_hits_away(body: dict[str, Any], start: int) 
 
 async def test_without_a_filter_hits_cannot_be_missing() -> None:
     upstream = Scripted(response({"timed_out": False, "_shards": {"failed": 0}}))
-    _, outcome = await search_and_rescore(asked({"query": MATCH}), search(upstream))
+    _, outcome = await search_and_rescore(request_for({"query": MATCH}), search(upstream))
     assert (outcome.status, outcome.reason) == ("failed", "unreadable")
 
 
 async def test_the_plugins_section_is_cut_and_takes_the_plugins_plan() -> None:
     body = {"query": {"match": {"text": "red"}}, "ext": SECTION, "size": 2}
     plugin_plan = a_plan(scores="model")
-    upstream = Scripted(response(found({"text": "a"}, {"text": "b"}, {"name": "c"})))
-    answer, outcome = await search_and_rescore(asked(body), search(upstream, None, plugin_plan))
+    upstream = Scripted(response(answer_body({"text": "a"}, {"text": "b"}, {"name": "c"})))
+    answer, outcome = await search_and_rescore(
+        request_for(body), search(upstream, None, plugin_plan)
+    )
     assert (outcome.plan, outcome.status) == ("kendra-intelligent-ranking", "applied")
     assert (outcome.window, outcome.scored) == (30, 3)
     assert ids(answer) == ["2", "1"]
@@ -185,16 +198,16 @@ async def test_the_plugins_section_is_cut_and_takes_the_plugins_plan() -> None:
 
 async def test_without_the_plugins_plan_the_routes_is_taken() -> None:
     body = {"query": MATCH, "ext": SECTION}
-    upstream = Scripted(response(found({"text": "a"}, {"text": "b"})))
-    _, outcome = await search_and_rescore(asked(body), search(upstream))
+    upstream = Scripted(response(answer_body({"text": "a"}, {"text": "b"})))
+    _, outcome = await search_and_rescore(request_for(body), search(upstream))
     assert (outcome.plan, outcome.status, outcome.window) == ("own", "applied", 30)
 
 
 async def test_a_disabled_plugins_plan_leaves_its_searches_alone() -> None:
     body = {"query": MATCH, "ext": SECTION}
-    upstream = Scripted(response(found({"text": "a"})))
+    upstream = Scripted(response(answer_body({"text": "a"})))
     _, outcome = await search_and_rescore(
-        asked(body), search(upstream, None, a_plan(enabled=False))
+        request_for(body), search(upstream, None, a_plan(enabled=False))
     )
     assert outcome.reason == "disabled"
     assert json.loads(upstream.sent[0][1]) == {"query": MATCH}
@@ -202,10 +215,10 @@ async def test_a_disabled_plugins_plan_leaves_its_searches_alone() -> None:
 
 async def test_a_search_with_the_section_that_is_left_alone_goes_without_it() -> None:
     body = {"query": MATCH, "ext": SECTION, "sort": ["price"]}
-    direct = response(found({"text": "a"}))
+    direct = response(answer_body({"text": "a"}))
     upstream = Scripted(direct)
     answer, outcome = await search_and_rescore(
-        asked(body, "Accept-Encoding: br", "X-Rescore-Plan: p"), search(upstream)
+        request_for(body, "Accept-Encoding: br", "X-Rescore-Plan: p"), search(upstream)
     )
     assert (outcome.status, outcome.reason) == ("skipped", "sort")
     head, sent = upstream.sent[0]
@@ -230,7 +243,7 @@ async def test_what_carries_no_section_that_can_be_cut_is_forwarded_as_it_came(
     body: object, lines: list[str]
 ) -> None:
     upstream = Scripted()
-    request = asked({**body, "scroll": 1} if isinstance(body, dict) else body, *lines)
+    request = request_for({**body, "scroll": 1} if isinstance(body, dict) else body, *lines)
     answer, outcome = await search_and_rescore(request, search(upstream))
     assert answer == Forward((outcome.header(),))
     assert outcome.status == "skipped"
@@ -239,17 +252,17 @@ async def test_what_carries_no_section_that_can_be_cut_is_forwarded_as_it_came(
 
 async def test_a_section_that_the_plugin_would_refuse_has_a_reason_of_its_own() -> None:
     body = {"query": MATCH, "ext": {"search_configuration": {"result_transformer": {}}}}
-    answer, outcome = await search_and_rescore(asked(body), search(Scripted()))
+    answer, outcome = await search_and_rescore(request_for(body), search(Scripted()))
     assert (outcome.status, outcome.reason) == ("skipped", "plugin_ext")
     assert answer == Forward((outcome.header(),))
 
 
 @pytest.mark.parametrize("error", [UpstreamBroken("lost"), ResponseTooLarge("too much")])
 async def test_an_answer_that_cannot_be_held_is_left_to_the_relay(error: Exception) -> None:
-    request = asked({"query": MATCH, "ext": SECTION, "sort": ["price"]})
+    request = request_for({"query": MATCH, "ext": SECTION, "sort": ["price"]})
     answer, outcome = await search_and_rescore(request, search(Scripted(error)))
     assert answer == Forward((outcome.header(),))
-    assert await leave_alone(request, outcome, Scripted(error)) == answer
+    assert await forward_without_rescoring(request, outcome, Scripted(error), Limits()) == answer
 
 
 @pytest.mark.parametrize(
@@ -260,6 +273,8 @@ async def test_an_answer_that_cannot_be_held_is_left_to_the_relay(error: Excepti
     ],
 )
 async def test_every_field_of_a_name_counts(lines: list[str], reason: str) -> None:
-    answer, outcome = await search_and_rescore(asked({"query": MATCH}, *lines), search(Scripted()))
+    answer, outcome = await search_and_rescore(
+        request_for({"query": MATCH}, *lines), search(Scripted())
+    )
     assert outcome.reason == reason
     assert answer == Forward((outcome.header(),))

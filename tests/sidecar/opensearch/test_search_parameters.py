@@ -1,10 +1,10 @@
-"""Every parameter of a search, in the URL and in the body, with what it decides."""
+"""All parameters of a search, in the URL and in the body, and what they decide."""
 
 from typing import Any
 
 import pytest
 
-from sidecar.opensearch.search_parameters import BODY_KEYS, URL_PARAMETERS, blocking_reason
+from sidecar.opensearch.search_parameters import BODY_KEYS, URL_PARAMETERS, find_blocking_reason
 from sidecar.opensearch.skip_reasons import SKIP_REASONS
 
 URL: list[tuple[str, str, str | None]] = [
@@ -111,12 +111,12 @@ BODY: list[tuple[str, Any, str | None]] = [
 
 @pytest.mark.parametrize(("name", "value", "reason"), URL)
 def test_a_parameter_of_the_url(name: str, value: str, reason: str | None) -> None:
-    assert reason == blocking_reason({name: value}, {})
+    assert reason == find_blocking_reason({name: value}, {})
 
 
 @pytest.mark.parametrize(("name", "value", "reason"), BODY, ids=str)
 def test_a_key_of_the_body(name: str, value: Any, reason: str | None) -> None:
-    assert reason == blocking_reason({}, {name: value})
+    assert reason == find_blocking_reason({}, {name: value})
 
 
 def test_every_known_parameter_is_in_the_tables_above() -> None:
@@ -130,5 +130,5 @@ def test_every_reason_is_explained() -> None:
 
 
 def test_sorts_of_url_and_body_add_up() -> None:
-    assert blocking_reason({"sort": "_score"}, {"sort": "_score"}) == "sort"
-    assert blocking_reason({"sort": "_score"}, {"sort": []}) is None
+    assert find_blocking_reason({"sort": "_score"}, {"sort": "_score"}) == "sort"
+    assert find_blocking_reason({"sort": "_score"}, {"sort": []}) is None

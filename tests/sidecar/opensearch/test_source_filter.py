@@ -1,10 +1,10 @@
-"""Whether `_source` will hold the plan's fields."""
+"""Whether `_source` will contain the plan's fields."""
 
 from typing import Any
 
 import pytest
 
-from sidecar.opensearch.source_filter import fields_are_in_reply
+from sidecar.opensearch.source_filter import includes_fields
 
 FIELDS = ("title", "meta.text")
 
@@ -35,7 +35,7 @@ FIELDS = ("title", "meta.text")
         ({}, {"_source": {"excludes": ["*.text"]}}, False),
         ({}, {"_source": {"includes": ["*"], "excludes": ["title"]}}, False),
         ({}, {"_source": {"something": ["*"]}}, False),
-        # the URL's replace it whole
+        # the URL's parameters replace all of it
         ({"_source": "true"}, {"_source": False}, True),
         ({"_source": "false"}, {"_source": True}, False),
         ({"_source": "title,meta"}, {}, True),
@@ -45,7 +45,7 @@ FIELDS = ("title", "meta.text")
         ({"_source": "price", "_source_includes": "title,meta.text"}, {}, True),
         ({"_source_excludes": "title"}, {}, False),
         ({"_source_excludes": "price"}, {"_source": {"excludes": ["title"]}}, True),
-        # what switches the source off by itself
+        # parameters that switch the source off by default
         ({}, {"stored_fields": ["price"]}, False),
         ({}, {"stored_fields": "_source"}, True),
         ({}, {"stored_fields": ["price"], "_source": True}, True),
@@ -60,4 +60,4 @@ FIELDS = ("title", "meta.text")
 def test_fields_are_in_the_reply(
     parameters: dict[str, str], body: dict[str, Any], expected: bool
 ) -> None:
-    assert expected == fields_are_in_reply(FIELDS, parameters, body)
+    assert expected == includes_fields(FIELDS, parameters, body)

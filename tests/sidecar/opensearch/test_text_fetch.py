@@ -1,11 +1,11 @@
-"""The search that fetches text by ids: what is asked, with whose rights, and what is read of it."""
+"""The search that fetches text by ids: its request, its permissions, and its answer."""
 
 import json
 from typing import Any
 
 import pytest
 
-from sidecar.opensearch.search_response import FoundHit, read_hits
+from sidecar.opensearch.search_response import ResponseHit, read_search_response
 from sidecar.opensearch.text_fetch import TextNotFetched, read_texts, write_text_fetch
 from sidecar.relay.heads import RequestHead, parse_request_head
 
@@ -25,8 +25,8 @@ def hit(index: str, key: str, **source: Any) -> dict[str, Any]:
     return {"_index": index, "_id": key, "_score": 1.0, "_source": source}
 
 
-def window(*keys: tuple[str, str]) -> tuple[FoundHit, ...]:
-    return read_hits(answer(*(hit(index, key) for index, key in keys))).hits
+def window(*keys: tuple[str, str]) -> tuple[ResponseHit, ...]:
+    return read_search_response(answer(*(hit(index, key) for index, key in keys))).hits
 
 
 def test_every_index_is_asked_for_its_own_ids() -> None:
@@ -121,7 +121,7 @@ def test_documents_that_share_an_id_by_routing_get_no_text() -> None:
         answer(_shards={"failed": 1}),
         answer(timed_out=True),
         answer(terminated_early=True),
-        # as many as were fetched: more may share the id
+        # as many as were requested: more documents may share the id
         answer(hit("a", "1"), hit("a", "1")),
     ],
 )

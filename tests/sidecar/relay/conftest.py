@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 import uvloop
 
+from sidecar.relay.client_connection import ClientConnection
 from sidecar.relay.front import Take
+from sidecar.relay.upstream_connection import UpstreamConnection
+from tests.loop_stalls import measured_callbacks
 from tests.sidecar.relay.wire import RunningRelay, ScriptedUpstream, TestFront, Wire
 
 StartRelay = Callable[..., Awaitable[RunningRelay]]
@@ -45,9 +48,10 @@ async def start_relay(upstream: ScriptedUpstream) -> AsyncIterator[StartRelay]:
         running.append(relay)
         return relay
 
-    yield start
-    for relay in running:
-        await relay.stop()
+    with measured_callbacks(ClientConnection, UpstreamConnection):
+        yield start
+        for relay in running:
+            await relay.stop()
 
 
 @pytest.fixture

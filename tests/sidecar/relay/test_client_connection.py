@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from typing import cast
 
 import pytest
 
-from sidecar.relay.client_connection import READ_AHEAD
+from sidecar.relay.client_connection import READ_AHEAD, ClientConnection
 from tests.sidecar.relay.wire import OK, RunningRelay, ScriptedUpstream, Wire
 
 GET = b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -43,7 +44,8 @@ async def test_reading_ahead_of_the_answers_is_bounded(
     client.writer.write(request * amount)
     node = await upstream.accepted()
     await node.expect(request)
-    (connection,) = relay.listener._shared.connections
+    (open_connection,) = relay.listener._shared.connections
+    connection = cast(ClientConnection, open_connection)
     await node.send(OK)
     for _ in range(amount - 1):
         await node.expect(request)
@@ -164,7 +166,8 @@ async def test_a_half_closed_client_gets_an_answer_that_has_begun_to_its_end(
     await node.send(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nab")
     await client.until(b"ab")
     client.writer.write_eof()
-    (connection,) = relay.listener._shared.connections
+    (open_connection,) = relay.listener._shared.connections
+    connection = cast(ClientConnection, open_connection)
     connection._end_grace()
     await node.send(b"cd")
     assert await client.rest() == b"cd"

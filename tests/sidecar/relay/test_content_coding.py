@@ -45,8 +45,8 @@ def test_the_limit_holds_for_what_comes_out(coding: bytes | None) -> None:
     [
         (b"", b"gzip"),
         (b"plain", b"gzip"),
-        (gzip.compress(b"abc")[:-1], b"gzip"),
-        (gzip.compress(b"abc") + b"junk", b"gzip"),
+        (gzip.compress(b"abc", mtime=0)[:-1], b"gzip"),
+        (gzip.compress(b"abc", mtime=0) + b"junk", b"gzip"),
         (zlib.compress(b"abc") + b"junk", b"deflate"),
         (b"abc", b"br"),
         (b"abc", b"gzip, gzip"),

@@ -352,3 +352,17 @@ async def _sent_until_stuck(wire: Wire) -> int:
         except TimeoutError:
             break
     return sent
+
+
+async def test_the_front_hears_of_each_forwarded_answer(
+    client: Wire, upstream: ScriptedUpstream, relay: RunningRelay
+) -> None:
+    node = None
+    for target, status in ((b"/a", b"200 OK"), (b"/b", b"403 Forbidden"), (b"/c", b"500 Error")):
+        await client.send(b"GET " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+        node = node or await upstream.accepted()
+        await node.expect(b"GET " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\n\r\n"
+        await node.send(answer)
+        await client.expect(answer)
+    assert relay.front.answers == [(b"/a", 200), (b"/b", 403), (b"/c", 500)]

@@ -1,34 +1,14 @@
-"""What the front gets: a request whose body is decoded once."""
+"""What the front gets: requests that are the same whatever was made of their bodies."""
 
 from __future__ import annotations
 
-import gzip
-
-import pytest
-
-from sidecar.relay.content_coding import DecodedTooLarge, UndecodableBody
-from sidecar.relay.front import CONTENT_LIMIT, Request
+from sidecar.relay.front import Request
 from sidecar.relay.heads import parse_request_head
 
 
-def _request(body: bytes, coding: bytes) -> Request:
-    head = b"POST /i/_search HTTP/1.1\r\nContent-Encoding: " + coding + b"\r\n\r\n"
-    return Request(parse_request_head(head), body)
-
-
-def test_a_body_is_decoded_once() -> None:
-    body = gzip.compress(b'{"size": 3}')
-    request = _request(body, b"gzip")
-    assert request.content == b'{"size": 3}'
-    assert request.content is request.content
-    assert request.body == body
-
-
-def test_a_body_that_cannot_be_decoded_says_so_each_time() -> None:
-    broken = _request(b"{}", b"gzip")
-    bomb = _request(gzip.compress(bytes(CONTENT_LIMIT + 1), 1), b"gzip")
-    for _ in range(2):
-        with pytest.raises(UndecodableBody):
-            _ = broken.content
-        with pytest.raises(DecodedTooLarge):
-            _ = bomb.content
+def test_what_the_front_made_of_a_body_is_no_part_of_the_request() -> None:
+    head = parse_request_head(b"POST /i/_search HTTP/1.1\r\n\r\n")
+    request = Request(head, b"{}")
+    request.decoded.append(b"{}")
+    assert request == Request(head, b"{}")
+    assert Request(head, b"{}").decoded == []

@@ -37,7 +37,14 @@ def _seen(raw: bytes, read: Callable[[bytes], RequestHead | ResponseHead]) -> ob
         head = read(raw)
     except MalformedMessage as error:
         return error.status, str(error)
-    facts = (head.framing, head.keep_alive, head.named, head.fields, head.length, head.unchanged)
+    facts = (
+        head.framing,
+        head.keep_alive,
+        head.connection_names,
+        head.fields,
+        head.length,
+        head.unchanged,
+    )
     if isinstance(head, RequestHead):
         written = head.write_upstream()
         return facts, head.method, head.target, head.http_1_0, written
@@ -93,7 +100,7 @@ def test_the_same_bytes_are_read_once() -> None:
 
 
 def test_a_length_does_not_make_other_lines_new() -> None:
-    """What is told of the lines is told again with the length that they have now."""
+    """What is field_lines of the lines is field_lines again with the length that they have now."""
     for fields in (
         [b"Host: x"],
         [b"Connection: keep-alive"],

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 
+from sidecar.relay.acceptor import Acceptor, serve_accepted
 from sidecar.relay.front import Forward, Request
 from tests.sidecar.relay.conftest import StartRelay
 from tests.sidecar.relay.wire import OK, RunningRelay, ScriptedUpstream
@@ -70,3 +72,31 @@ async def test_a_port_in_use_is_an_error(relay: RunningRelay, start_relay: Start
     await other.listener.stop(0)
     with pytest.raises(OSError, match="in use"):
         await other.listener.start("127.0.0.1", relay.port)
+
+
+async def test_small_writes_do_not_wait_for_acknowledgements() -> None:
+    # Nagle's algorithm would hold the second of two small answers back for 40 ms.
+    loop = asyncio.get_running_loop()
+    connected: asyncio.Future[asyncio.BaseTransport] = loop.create_future()
+
+    class Protocol(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            connected.set_result(transport)
+
+    serving: list[asyncio.Task[bool]] = []
+
+    def accepted(connection: socket.socket, address: str) -> None:
+        serving.append(loop.create_task(serve_accepted(connection, Protocol(), None, 10)))
+
+    acceptor = Acceptor(accepted, lambda: None)
+    address = (await acceptor.open("127.0.0.1", 0)).getsockname()
+    _, writer = await asyncio.open_connection(*address)
+    transport = await connected
+    server_side = transport.get_extra_info("socket")
+    try:
+        assert server_side.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    finally:
+        acceptor.close()
+        transport.close()
+        writer.close()
+        await serving[0]

@@ -7,6 +7,7 @@ import logging
 
 import pytest
 
+from sidecar.relay.client_limits import ClientLimits
 from sidecar.relay.front import Answer, Forward, Request
 from tests.sidecar.relay.conftest import StartRelay
 from tests.sidecar.relay.wire import OK, ScriptedUpstream
@@ -94,8 +95,10 @@ async def test_the_continue_that_a_client_waits_for_is_answered_here(
 async def test_a_body_too_large_to_hold_is_forwarded_without_waiting_for_it(
     start_relay: StartRelay, upstream: ScriptedUpstream
 ) -> None:
-    client = await (await start_relay(forward, body_limit=10)).connect()
-    too_large = OK.replace(b"\r\n\r\n", b"\r\nX-Rescore: skipped; reason=body_too_large\r\n\r\n")
+    client = await (await start_relay(forward, clients=ClientLimits(body_bytes=10))).connect()
+    too_large = OK.replace(
+        b"\r\n\r\n", b"\r\nX-Rescore: skipped; reason=limits.search_bytes\r\n\r\n"
+    )
 
     head = b"POST /taken HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 11\r\n\r\n"
     await client.send(head)
@@ -108,8 +111,8 @@ async def test_a_body_too_large_to_hold_is_forwarded_without_waiting_for_it(
 
     head = b"POST /taken HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     await client.send(head + b"5\r\nabcde\r\n")
-    await client.send(b"5\r\nabcde\r\n")
-    await node.expect(head + b"5\r\nabcde\r\n5\r\nabcde\r\n")
+    await client.send(b"6\r\nabcdef\r\n")
+    await node.expect(head + b"5\r\nabcde\r\n6\r\nabcdef\r\n")
     await client.send(b"0\r\n\r\n")
     await node.expect(b"0\r\n\r\n")
     await node.send(OK)
@@ -122,9 +125,9 @@ async def test_a_client_that_goes_cancels_the_take_and_its_exchange(
     cancelled = asyncio.Event()
 
     async def take(request: Request) -> Answer:
-        head = request.head.write_upstream(content_length=len(request.body))
+        written = request.head.write_with_body(request.body)
         try:
-            response = await relay.pool.exchange(head, request.body, limit=1000)
+            response = await relay.pool.exchange(*written, limit=1000)
         except asyncio.CancelledError:
             cancelled.set()
             raise
@@ -167,3 +170,37 @@ async def test_a_head_request_and_an_old_client(start_relay: StartRelay) -> None
     await client.send(b"GET /taken HTTP/1.0\r\n\r\n")
     expected = b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\n1"
     assert await client.rest() == expected
+
+
+async def test_a_front_hears_once_how_each_forwarded_search_ended(
+    start_relay: StartRelay, upstream: ScriptedUpstream
+) -> None:
+    heard: asyncio.Queue[tuple[int, str]] = asyncio.Queue()
+
+    async def take(request: Request) -> Forward:
+        return Forward(ended=lambda status, error: heard.put_nowait((status, error)))
+
+    relay = await start_relay(take)
+    client = await relay.connect()
+    await client.send(CHUNKED_SEARCH)
+    node = await upstream.accepted()
+    await node.expect(CHUNKED_SEARCH)
+    await node.send(OK)
+    await client.expect(OK)
+    assert await heard.get() == (200, "")
+    # The node closes instead of an answer.
+    await client.send(CHUNKED_SEARCH)
+    await node.expect(CHUNKED_SEARCH)
+    node.close()
+    assert (await client.head()).startswith(b"HTTP/1.1 502 ")
+    assert await heard.get() == (502, "upstream_broken")
+    # The client leaves in the middle of the answer.
+    client = await relay.connect()
+    await client.send(CHUNKED_SEARCH)
+    node = await upstream.accepted()
+    await node.expect(CHUNKED_SEARCH)
+    await node.send(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n1")
+    await client.until(b"\r\n\r\n1")
+    client.reset()
+    assert await heard.get() == (200, "client_gone")
+    assert heard.empty()

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from sidecar.relay.client_limits import ClientLimits
 from sidecar.relay.errors import UpstreamTimeout
 from sidecar.relay.silence_timer import SilenceTimer
 from sidecar.relay.upstream_connection import TimeLimits
@@ -148,7 +149,7 @@ async def test_unused_connections_to_a_node_are_closed(
 async def test_a_connection_in_use_is_not_unused(
     start_relay: StartRelay, upstream: ScriptedUpstream
 ) -> None:
-    relay = await start_relay(limits=TimeLimits(idle=SHORT_S), idle_timeout=SHORT_S)
+    relay = await start_relay(limits=TimeLimits(idle=SHORT_S), clients=ClientLimits(idle=SHORT_S))
     client = await relay.connect()
     await client.send(GET)
     node = await upstream.accepted()
@@ -163,7 +164,7 @@ async def test_a_connection_in_use_is_not_unused(
 async def test_unused_connections_of_applications_are_closed(
     start_relay: StartRelay, upstream: ScriptedUpstream
 ) -> None:
-    relay = await start_relay(idle_timeout=SHORT_S)
+    relay = await start_relay(clients=ClientLimits(idle=SHORT_S))
     silent, half, client = [await relay.connect() for _ in range(3)]
     await half.send(GET[:-2])
     await client.send(GET)

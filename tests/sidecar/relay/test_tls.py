@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.config import ListenTls, Upstream, UpstreamTls
+from sidecar.config.main_file import ListenTls, Upstream, UpstreamTls
 from sidecar.metrics import Metrics
 from sidecar.relay.counts import Counts
 from sidecar.relay.errors import UpstreamUnavailable
@@ -20,7 +20,7 @@ from tests.sidecar.relay.conftest import StartRelay
 from tests.sidecar.relay.wire import OK, ScriptedUpstream, Wire
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-SERVER = ListenTls(certificate="server.pem", key="server.key")
+SERVER = ListenTls(certificate_file="server.pem", key_file="server.key")
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def pool_for(url: str, tls: UpstreamTls, folder: Path) -> UpstreamPool:
     return UpstreamPool([url], Counts(Metrics()), ssl_context=context)
 
 
-@pytest.mark.parametrize("tls", [UpstreamTls(ca="ca.pem"), UpstreamTls(verify=False)], ids=str)
+@pytest.mark.parametrize("tls", [UpstreamTls(ca_file="ca.pem"), UpstreamTls(verify=False)], ids=str)
 async def test_an_exchange_over_tls(
     node: tuple[str, asyncio.Queue[Wire]], certificates: Path, tls: UpstreamTls
 ) -> None:
@@ -73,7 +73,7 @@ async def test_a_certificate_for_another_host_is_refused(
     node: tuple[str, asyncio.Queue[Wire]], certificates: Path
 ) -> None:
     url = node[0].replace("localhost", "127.0.0.2")
-    pool = pool_for(url, UpstreamTls(ca="ca.pem"), certificates)
+    pool = pool_for(url, UpstreamTls(ca_file="ca.pem"), certificates)
     with pytest.raises(UpstreamUnavailable):
         await pool.exchange(GET, limit=100)
 
@@ -172,25 +172,35 @@ def broken(certificates: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("certificate", "key", "named", "message"),
     [
-        ("missing.pem", "server.key", "certificate", "No such file or directory"),
-        ("words.pem", "server.key", "certificate", "no certificate"),
-        ("server.pem", "missing.key", "key", "No such file or directory"),
-        ("server.pem", "words.pem", "key", "is not a readable PEM file of a key without password"),
-        ("server.pem", "locked.key", "key", "is not a readable PEM file of a key without password"),
-        ("server.pem", "other.key", "key", r"other\.key is not the key of .*server\.pem"),
+        ("missing.pem", "server.key", "certificate_file", "No such file or directory"),
+        ("words.pem", "server.key", "certificate_file", "no certificate"),
+        ("server.pem", "missing.key", "key_file", "No such file or directory"),
+        (
+            "server.pem",
+            "words.pem",
+            "key_file",
+            "is not a readable PEM file of a key without password",
+        ),
+        (
+            "server.pem",
+            "locked.key",
+            "key_file",
+            "is not a readable PEM file of a key without password",
+        ),
+        ("server.pem", "other.key", "key_file", r"other\.key is not the key of .*server\.pem"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named(
     broken: Path, certificate: str, key: str, named: str, message: str
 ) -> None:
     with pytest.raises(BadTlsFile, match=message) as raised:
-        build_listener_context(ListenTls(certificate=certificate, key=key), broken)
+        build_listener_context(ListenTls(certificate_file=certificate, key_file=key), broken)
     assert raised.value.key == named
 
 
 @pytest.mark.parametrize("ca", ["missing.pem", "words.pem"])
 def test_an_authority_that_cannot_be_used_is_named(broken: Path, ca: str) -> None:
-    upstream = Upstream(urls=("https://localhost:9200",), tls=UpstreamTls(ca=ca))
+    upstream = Upstream(urls=("https://localhost:9200",), tls=UpstreamTls(ca_file=ca))
     with pytest.raises(BadTlsFile, match=f"{ca} is not a readable PEM file") as raised:
         build_upstream_context(upstream, broken)
-    assert raised.value.key == "ca"
+    assert raised.value.key == "ca_file"

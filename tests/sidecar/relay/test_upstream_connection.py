@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
 
+from sidecar.relay.errors import UpstreamError
+from sidecar.relay.heads import ResponseHead
+from sidecar.relay.upstream_connection import UpstreamConnection
 from tests.sidecar.relay.wire import OK, RunningRelay, ScriptedUpstream, Wire
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -135,3 +139,48 @@ async def test_a_connection_that_says_more_than_it_was_asked_is_not_used_again(
     await client.expect(OK)
     await node.send(surplus)
     await node.wait_closed()
+
+
+class SlowClient:
+    """What takes an answer; the last piece fills its client's buffer, as writing it may."""
+
+    def __init__(self, connection: UpstreamConnection) -> None:
+        self._connection = connection
+        self.ended = asyncio.Event()
+
+    def answer_interim(self, raw: bytes) -> None:
+        raise AssertionError
+
+    def answer_started(self, head: ResponseHead, received: bytes, ended: bool) -> None:
+        self.answer_continued(received, ended)
+
+    def answer_continued(self, body: bytes, ended: bool) -> None:
+        if ended:
+            self._connection.pause_answer(self)
+            self.ended.set()
+
+    def answer_failed(self, error: UpstreamError) -> None:
+        raise AssertionError
+
+    def pause_request(self) -> None:
+        pass
+
+    def resume_request(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("pieces", [[OK], [OK[:-1], OK[-1:]]], ids=["one", "two"])
+async def test_a_connection_serves_others_while_a_slow_client_has_yet_to_take_its_last_piece(
+    upstream: ScriptedUpstream, relay: RunningRelay, pieces: list[bytes]
+) -> None:
+    connection = await relay.pool.connect()
+    node = await upstream.accepted()
+    for _ in range(3):
+        client = SlowClient(connection)
+        connection.begin(client, GET, complete=True)
+        await node.expect(GET)
+        for piece in pieces:
+            await node.send(piece)
+        async with asyncio.timeout(20):
+            await client.ended.wait()
+    connection.close()

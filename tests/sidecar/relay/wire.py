@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from sidecar.metrics import Metrics
+from sidecar.relay.client_limits import ClientLimits
 from sidecar.relay.counts import Counts
 from sidecar.relay.front import Forward, Take
 from sidecar.relay.heads import RequestHead
 from sidecar.relay.listener import Listener
+from sidecar.relay.serving import Serving
 from sidecar.relay.upstream_connection import TimeLimits
 from sidecar.relay.upstream_pool import UpstreamPool
 
@@ -22,6 +24,7 @@ PATIENCE_S = 10
 """How long a test waits for bytes before it fails."""
 
 _NO_LIMITS = TimeLimits()
+_NO_CLIENT_LIMITS = ClientLimits()
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
@@ -128,13 +131,17 @@ class TestFront:
     def __init__(self, take: Take | None = None) -> None:
         self.take = take
         self.asked = asyncio.Event()
+        self.answers: list[tuple[bytes, int]] = []
 
     def takes(self, head: RequestHead) -> Take | None:
         self.asked.set()
         return self.take if head.target.startswith(b"/taken") else None
 
-    def too_large(self, head: RequestHead) -> Forward:
-        return Forward(add=(b"X-Rescore: skipped; reason=body_too_large",))
+    def too_large(self, head: RequestHead, key: str) -> Forward:
+        return Forward(add=(b"X-Rescore: skipped; reason=" + key.encode(),))
+
+    def answered(self, head: RequestHead, status: int) -> None:
+        self.answers.append((head.target, status))
 
 
 class RunningRelay:
@@ -145,13 +152,14 @@ class RunningRelay:
         front: TestFront,
         urls: list[str],
         limits: TimeLimits = _NO_LIMITS,
+        clients: ClientLimits = _NO_CLIENT_LIMITS,
         **options: Any,
     ) -> None:
         self.metrics = Metrics()
         self.front = front
         counts = Counts(self.metrics)
         self.pool = UpstreamPool(urls, counts, limits=limits)
-        self.listener = Listener(front, self.pool, counts, **options)
+        self.listener = Listener(Serving(front, self.pool, clients, **options), counts)
         self.port = 0
         self._wires: list[Wire] = []
 

@@ -11,24 +11,24 @@ import threading
 from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
-
-from aiohttp import web
+from typing import Any, Protocol, TypeVar, cast
 
 from pipelines.plan import Plan
 from pipelines.scoring import Scorer
-from sidecar.config_rerank import RerankApis
+from sidecar.api.doors import LoadedModels
+from sidecar.api.listener import ApiListener
+from sidecar.config.limits import Limits
+from sidecar.config.main_file import Address
+from sidecar.config.rerank import RerankApis
 from sidecar.document_scoring import DocumentScoring
 from sidecar.metrics import Metrics
-from sidecar.rerank.door import add_rerank_routes, build_rerank_door, rerank_root_services
-from sidecar.root_service import add_root_route
+from sidecar.rerank.door import RerankDoor
+from sidecar.scoring_line import ScoringLine
 from tests.raw_http import RawResponse, send
 
 T = TypeVar("T")
 
 HOST = "127.0.0.1"
-# The GET form of RunRerank carries its documents in the request line.
-MAX_LINE = 32 << 10
 
 
 class HasScorer(Protocol):
@@ -78,6 +78,8 @@ def running_api(
     plans: Mapping[str, Plan],
     bi_encoders: frozenset[str] = frozenset(),
     metrics: Metrics | None = None,
+    limits: Limits | None = None,
+    line: ScoringLine | None = None,
 ) -> Iterator[Api]:
     """Serve with these settings, as the YAML would say. `models` None: they are being loaded."""
     metrics = metrics or Metrics()
@@ -88,25 +90,28 @@ def running_api(
     def call(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, loop).result(60)
 
-    async def start() -> web.AppRunner:
-        scoring = DocumentScoring(lambda: models)
-        door = build_rerank_door(
-            RerankApis.model_validate(settings), plans, bi_encoders, scoring, metrics, folder
+    async def start() -> tuple[ApiListener, Address]:
+        server = ApiListener(limits or Limits(), metrics)
+        loaded = cast(LoadedModels | None, models)
+        scoring = DocumentScoring(lambda: loaded, line or ScoringLine(metrics))
+        door = RerankDoor(
+            RerankApis.model_validate(settings),
+            plans,
+            bi_encoders,
+            scoring,
+            lambda: loaded,
+            metrics,
+            folder,
+            server.bodies,
         )
-        app = web.Application()
-        add_rerank_routes(app, door)
-        add_root_route(app, rerank_root_services(door))
-        runner = web.AppRunner(app, access_log=None, max_line_size=MAX_LINE)
-        await runner.setup()
-        await web.TCPSite(runner, HOST, 0).start()
-        return runner
+        return server, await server.start([door], Address(HOST, 0), None)
 
     try:
-        runner = call(start())
+        server, address = call(start())
         try:
-            yield Api(runner.addresses[0][1], metrics)
+            yield Api(address.port, metrics)
         finally:
-            call(runner.cleanup())
+            call(server.stop())
     finally:
         call(loop.shutdown_default_executor())
         loop.call_soon_threadsafe(loop.stop)

@@ -47,7 +47,16 @@ def python_with(name: str) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not done.exists():
             venv.create(folder, clear=True, with_pip=True)
-            pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "-r", wanted]
+            pip: list[str | Path] = [
+                folder / "bin" / "python",
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--no-compile",
+                "-r",
+                wanted,
+            ]
             ran = subprocess.run(pip, capture_output=True, text=True, check=False, timeout=280)
             if ran.returncode != 0:
                 raise NotInstalled(f"pip could not install {wanted.name}: {ran.stderr[-2000:]}")
@@ -92,7 +101,7 @@ class ClientProgram:
 @contextlib.contextmanager
 def running_client(name: str) -> Iterator[ClientProgram]:
     """Run `clients/NAME.py` with the libraries of `clients/NAME.txt`."""
-    command = [python_with(name), "-W", "ignore", FOLDER / f"{name}.py"]
+    command = [str(python_with(name)), "-W", "ignore", str(FOLDER / f"{name}.py")]
     environment = {**os.environ, "NO_PROXY": "*", "no_proxy": "*"}
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from pipelines.plan import Plan
-from sidecar.config import Model
+from sidecar.config.main_file import Model
 from sidecar.metrics import Metrics
 from sidecar.models.loading import load_models
 from sidecar.models.scorers import Models
+from tests.clients.programs import Command, tencent_js_client
+from tests.nodes.java import NotInstalled as NodeNotInstalled
 from tests.sidecar.rerank.api import Api, running_api
 from tests.sidecar.rerank.client_programs import (
     FOLDER,
@@ -61,8 +63,9 @@ def fake_plans() -> dict[str, Plan]:
 def api(
     fake_models: Models, fake_plans: dict[str, Plan], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Api]:
-    """The door as it is configured by default, with the fake cross-encoder."""
-    with running_api(tmp_path_factory.mktemp("api"), fake_models, {}, fake_plans) as running:
+    """The door as it is configured by default: the fake cross-encoder ranks, the other embeds."""
+    folder = tmp_path_factory.mktemp("api")
+    with running_api(folder, fake_models, {}, fake_plans, frozenset({"vectors"})) as running:
         yield running
 
 
@@ -77,33 +80,65 @@ def serve(fake_models: Models, fake_plans: dict[str, Plan], tmp_path: Path) -> S
     return start
 
 
-def _missing(reason: NotInstalled) -> None:
+def _missing(reason: NotInstalled) -> NoReturn:
     # A run that has to prove something must not pass by leaving tests out.
     if os.environ.get("RESCORE_REQUIRE_NODES") == "1":
         raise pytest.fail.Exception(str(reason), pytrace=False) from None
     pytest.skip(str(reason))
 
 
+@contextmanager
+def _running(name: str) -> Iterator[ClientProgram]:
+    try:
+        python_with(name)
+    except NotInstalled as reason:
+        _missing(reason)
+    with running_client(name) as program:
+        yield program
+
+
 @pytest.fixture(scope="session")
 def official() -> Iterator[ClientProgram]:
     """Tencent's, Cohere's and Voyage's own Python clients."""
-    try:
-        python_with("official")
-    except NotInstalled as reason:
-        _missing(reason)
-    with running_client("official") as program:
+    with _running("official") as program:
         yield program
 
 
 @pytest.fixture(scope="session")
 def frameworks() -> Iterator[ClientProgram]:
     """LangChain and LlamaIndex."""
-    try:
-        python_with("frameworks")
-    except NotInstalled as reason:
-        _missing(reason)
-    with running_client("frameworks") as program:
+    with _running("frameworks") as program:
         yield program
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[ClientProgram]:
+    """The clients of Infinity, TEI, Xinference and OpenAI."""
+    with _running("servers") as program:
+        yield program
+
+
+@pytest.fixture(scope="session")
+def litellm_gateway() -> Iterator[ClientProgram]:
+    """LiteLLM."""
+    with _running("litellm_gateway") as program:
+        yield program
+
+
+@pytest.fixture(scope="session")
+def haystack_rankers() -> Iterator[ClientProgram]:
+    """Haystack."""
+    with _running("haystack_rankers") as program:
+        yield program
+
+
+@pytest.fixture(scope="session")
+def node_client() -> Command:
+    """A program that calls RunRerank with Tencent's SDK for Node.js."""
+    try:
+        return tencent_js_client()
+    except NodeNotInstalled as reason:
+        _missing(NotInstalled(str(reason)))
 
 
 @pytest.fixture(scope="session")

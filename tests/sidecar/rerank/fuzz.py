@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -96,9 +97,13 @@ def fuzz(api: Api, seed: int, enough: Callable[[int], bool]) -> Counter[str]:
     return seen
 
 
+def _is_later_than(moment: float, _: int) -> bool:
+    return time.monotonic() > moment
+
+
 def main() -> None:
     from pipelines.plan import Plan
-    from sidecar.config import Model
+    from sidecar.config.main_file import Model
     from sidecar.metrics import Metrics
     from sidecar.models.loading import load_models
 
@@ -112,7 +117,7 @@ def main() -> None:
         for settings in ({}, {"tencent": tencent}):
             half = (until + time.monotonic()) / 2 if not settings else until
             with running_api(Path(folder), models, settings, {"fused": plan}) as api:
-                seen = fuzz(api, seed, lambda _, half=half: time.monotonic() > half)
+                seen = fuzz(api, seed, partial(_is_later_than, half))
             print(f"seed {seed}, {sum(seen.values())} requests: {dict(sorted(seen.items()))}")
         models.close()
 

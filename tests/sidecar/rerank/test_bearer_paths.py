@@ -12,11 +12,19 @@ from typing import Any
 import pytest
 
 from pipelines.errors import DeadlinePassed, ModelFailed, Overloaded, RescoreError
+from pipelines.scoring import Scorer
 from tests.raw_http import RawResponse
 from tests.sidecar.rerank.api import Api, running_api
 from tests.sidecar.rerank.conftest import Serve, plan_of
+from tests.sidecar.rerank.golden import masked
 
 PATHS = ["/v1/rerank", "/v2/rerank", "/rerank"]
+OTHER_NAMES = {
+    "/v1/reranking": "/v1/rerank",
+    "/api/rerank": "/v1/rerank",
+    "/compatible-api/v1/reranks": "/v1/rerank",
+    "/reranking": "/rerank",
+}
 ASK = {"query": "red apple", "documents": ["a green pear", "a red apple", "red shoes"]}
 TEI_ASK = {"query": "red apple", "texts": ["a green pear", "a red apple", "red shoes"]}
 GZIP = {"Content-Encoding": "gzip"}
@@ -68,7 +76,12 @@ def test_scores_are_short_literals_with_a_point(api: Api, path: str) -> None:
         ({"documents": ["red", 5]}, "malformed"),
         ({"documents": [{"title": "red"}]}, "invalid"),
         ({"documents": [{"text": {"deep": 1}}]}, "malformed"),
-        ({"top_n": 0}, "invalid"),
+        ({"top_n": -1}, "invalid"),
+        ({"top_n": "three"}, "malformed"),
+        ({"top_n": "9" * 12}, "malformed"),
+        ({"documents": [{"content": [{"type": "image_url"}]}]}, "invalid"),
+        ({"documents": [{"content": []}]}, "invalid"),
+        ({"query": {"title": "red"}}, "invalid"),
         ({"top_k": -1}, "invalid"),
         ({"top_n": 1.5}, "malformed"),
         ({"top_n": True}, "malformed"),
@@ -212,7 +225,7 @@ def test_a_path_that_is_not_configured_is_not_there(serve: Serve) -> None:
         assert api.post("/rerank", TEI_ASK).status == 404
 
 
-class Failing:
+class Failing(Scorer):
     """Models whose every search ends in one error."""
 
     def __init__(self, error: RescoreError) -> None:
@@ -220,6 +233,9 @@ class Failing:
 
     def scorer(self, deadline: float) -> Failing:
         return self
+
+    def unread(self, model: str, texts: Sequence[str]) -> Sequence[str]:
+        return texts
 
     async def score(self, model: str, query_text: str, texts: Sequence[str]) -> list[float]:
         raise self._error
@@ -244,3 +260,64 @@ def test_each_api_says_in_its_own_words_that_the_model_cannot(
     again = [] if isinstance(error, ModelFailed) else ["2"]
     assert all(answer.values("Retry-After") == again for answer in answers)
     assert (answer.status, body(answer)["Response"]["Error"]["Code"]) == (200, code)
+
+
+def test_vllm_and_infinity_share_a_path_and_each_gets_its_own_form(api: Api) -> None:
+    ask = ASK | {"model": "m", "return_documents": True}
+    vllm = body(api.post("/rerank", ask))
+    assert vllm["results"][0]["document"] == {"text": "a red apple"}
+    assert vllm["id"].startswith("rerank-")
+    assert vllm["usage"]["total_tokens"] > 0
+    infinity = body(api.post("/rerank", ask | {"raw_scores": False}))
+    assert infinity["results"][0]["document"] == "a red apple"
+    assert infinity["id"].startswith("infinity-")
+    # Zero, vLLM's default, means all.
+    assert len(body(api.post("/rerank", ask | {"top_n": 0}))["results"]) == 3
+    assert api.post("/rerank", ask | {"top_n": False}).status == 400
+    # Each refuses in its own words as well.
+    assert api.post("/rerank", ask | {"top_n": -1}).status == 400
+    assert api.post("/rerank", ask | {"top_n": -1, "raw_scores": False}).status == 422
+
+
+@pytest.mark.parametrize("path", ["/v1/rerank", "/v2/rerank"])
+def test_tokens_are_where_siliconflow_has_them(api: Api, path: str) -> None:
+    answer = body(api.post(path, ASK))
+    tokens = answer["meta"]["tokens"]
+    assert tokens["output_tokens"] == 0
+    assert tokens["input_tokens"] > 0
+    if path == "/v1/rerank":
+        assert tokens["input_tokens"] == answer["usage"]["total_tokens"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_nested_metadata_comes_back(api: Api, path: str) -> None:
+    documents = [{"text": "a red apple", "metadata": {"tags": ["a", {"b": 1.5}]}}, "pear"]
+    ask = {"query": "red apple", "documents": documents, "return_documents": True}
+    (first, _) = body(api.post(path, ask | ({"model": "m"} if path == "/rerank" else {})))[
+        "results"
+    ]
+    assert first["document"] == documents[0]
+
+
+@pytest.mark.parametrize("levels", [60, 200, 400, 900, 2000])
+def test_deep_metadata_is_answered_or_refused(api: Api, levels: int) -> None:
+    deep = b"[" * levels + b"]" * levels
+    documents = b'[{"text":"a red apple","metadata":' + deep + b"}]"
+    ask = b'{"query":"red apple","return_documents":true,"documents":' + documents + b"}"
+    assert api.post("/v1/rerank", ask).status == (200 if levels == 60 else 400)
+
+
+@pytest.mark.parametrize("path", [*PATHS, *OTHER_NAMES])
+@pytest.mark.parametrize("ask", [ASK, ASK | {"model": "m"}, TEI_ASK, ASK | {"query": ""}], ids=str)
+def test_other_names_of_a_path_get_the_same_answer(
+    api: Api, path: str, ask: dict[str, Any]
+) -> None:
+    answers = [api.post(name, ask) for name in (path, f"{path}/", OTHER_NAMES.get(path, path))]
+    assert len({(answer.status, masked(answer.body.decode())) for answer in answers}) == 1
+
+
+@pytest.mark.parametrize("path", ["/v1/ranking", "/ranking", "/reranking", "/rerank", "/v1/rerank"])
+def test_passages_get_nvidias_answer_on_every_path(api: Api, path: str) -> None:
+    ask = {"query": {"text": "red apple"}, "passages": [{"text": "pear"}, {"text": "red"}]}
+    rankings = body(api.post(path, ask))["rankings"]
+    assert rankings == [{"index": 1, "logit": 0.5}, {"index": 0, "logit": 0.0}]

@@ -29,7 +29,7 @@ def test_a_bucket_holds_a_seconds_worth_and_fills_steadily() -> None:
     limit.take("b")
     with pytest.raises(Refusal) as caught:
         limit.take("a")
-    assert (caught.value.cause, caught.value.again_s) == ("rate", 1)
+    assert (caught.value.cause, caught.value.retry_after_s) == ("rate", 1)
     now[0] += 0.5
     limit.take("a")
     with pytest.raises(Refusal):
@@ -47,7 +47,7 @@ def test_less_than_one_a_second() -> None:
     limit.take("a")
     with pytest.raises(Refusal) as caught:
         limit.take("a")
-    assert caught.value.again_s == 10
+    assert caught.value.retry_after_s == 10
     now[0] = 10.0
     limit.take("a")
 

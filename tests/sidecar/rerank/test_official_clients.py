@@ -16,7 +16,7 @@ QUERY = "red apple"
 DOCUMENTS = ["a green pear", "a red apple", "a red shoe, naïve – 赤い"]
 KEY = {"id": "AKIDlocal", "secret": "s3cret"}
 SIGNED = {"tencent": {"keys": {"shop": KEY}}}
-RELEVANCES = [[1, 0.7310586], [2, 0.6224593], [0, 0.5]]
+RELEVANCES: list[Any] = [[1, 0.7310586], [2, 0.6224593], [0, 0.5]]
 
 
 def tencent(program: ClientProgram, api: Api, **arguments: Any) -> Any:
@@ -89,7 +89,7 @@ def test_tencent_python_sdk_understands_errors(
 @pytest.mark.parametrize("method", ["POST", "GET"])
 def test_tencent_go_sdk(go_client: Path, serve: Serve, method: str) -> None:
     def call(key: str, *documents: str) -> Any:
-        command = [go_client, api.url.removeprefix("http://"), method, KEY["id"], key, QUERY]
+        command = [str(go_client), api.url.removeprefix("http://"), method, KEY["id"], key, QUERY]
         ran = subprocess.run(
             [*command, *documents], capture_output=True, text=True, check=False, timeout=30
         )
@@ -163,9 +163,17 @@ def test_voyage(official: ClientProgram, serve: Serve) -> None:
 
 
 def test_langchain_and_llama_index(frameworks: ClientProgram, serve: Serve) -> None:
-    with serve(bearer={"keys": {"shop": "k1"}}) as api:
-        answers = frameworks.ask(url=api.url, key="k1", query=QUERY, documents=DOCUMENTS)
+    def call(*clients: str) -> Any:
+        asked = {"clients": clients, "key": "k1", "query": QUERY, "documents": DOCUMENTS}
+        return frameworks.ask(url=api.url, **asked)
+
     best = [[DOCUMENTS[index], score] for index, score in RELEVANCES[:2]]
-    assert answers == dict.fromkeys(
-        ("langchain_cohere", "langchain_voyage", "llama_index_cohere", "llama_index_tei"), best
+    with_keys = (
+        *("langchain_cohere", "langchain_voyage", "llama_index_cohere", "llama_index_tei"),
+        "llama_index_jina",
     )
+    with serve(bearer={"keys": {"shop": "k1"}}) as api:
+        assert call(*with_keys) == dict.fromkeys(with_keys, best)
+    with serve() as api:
+        # It cannot send a key.
+        assert call("llama_index_xinference") == {"llama_index_xinference": best}

@@ -8,20 +8,22 @@ import pytest
 
 from pipelines.errors import BadScores, ModelFailed, Overloaded
 from pipelines.plan import Plan
-from pipelines.scoring import Scorers
-from sidecar.config_rerank import RerankApis
-from sidecar.document_scoring import DocumentScoring
+from pipelines.scoring import Scorer
+from sidecar.config.rerank import RerankApis
+from sidecar.document_scoring import DocumentModels, DocumentScoring
 from sidecar.logits import NO_TEXT
+from sidecar.metrics import Metrics
 from sidecar.models.scorers import Models
 from sidecar.rerank.refusals import Refusal
 from sidecar.rerank.reranker import Reranker, build_reranker
+from sidecar.scoring_line import ScoringLine
 from tests.one_scorer import OneScorer
 from tests.sidecar.rerank.conftest import plan_of
 
 DOCUMENTS = ["green pear", "red apple", "", "red"]
 
 
-class Answers:
+class Answers(Scorer):
     """A scorer that gives what it is told to, or raises it."""
 
     def __init__(self, answer: Sequence[float | None] | Exception) -> None:
@@ -36,7 +38,7 @@ class Answers:
 
 
 def reranker(
-    models: Scorers | None,
+    models: DocumentModels | None,
     plans: dict[str, Plan] | None = None,
     **settings: Any,
 ) -> Reranker:
@@ -44,7 +46,7 @@ def reranker(
         RerankApis.model_validate(settings),
         plans or {"only": plan_of("words")},
         frozenset({"vectors"}),
-        DocumentScoring(lambda: models),
+        DocumentScoring(lambda: models, ScoringLine(Metrics())),
     )
 
 
@@ -60,8 +62,10 @@ def test_which_plan_is_used(fake_plans: dict[str, Plan]) -> None:
     assert reranker(None, {"b": plan_of("words"), "a": plan_of("words")}).plan_name == "a"
     with pytest.raises(ValueError, match="there is no plan 'x'; the plans are: fused"):
         reranker(None, fake_plans, plan="x")
-    with pytest.raises(ValueError, match="rerank APIs need a plan"):
-        build_reranker(RerankApis(), {}, frozenset(), DocumentScoring(lambda: None))
+    with pytest.raises(ValueError, match="a plan is needed; the plans are: none"):
+        build_reranker(
+            RerankApis(), {}, frozenset(), DocumentScoring(lambda: None, ScoringLine(Metrics()))
+        )
 
 
 async def test_a_plans_order_of_search_results_does_not_count(fake_models: Models) -> None:
@@ -124,4 +128,4 @@ async def test_some_documents_alone_are_no_answer() -> None:
 async def test_before_the_models_are_there() -> None:
     with pytest.raises(Refusal) as caught:
         await reranker(None).score("q", ["a"])
-    assert (caught.value.cause, caught.value.again_s) == ("starting", 2)
+    assert (caught.value.cause, caught.value.retry_after_s) == ("starting", 2)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.config import Model
+from sidecar.config.main_file import Model
 from sidecar.demo.collection import SAMPLE, read_collection
 from sidecar.metrics import Metrics
 from sidecar.models.loading import load_models

@@ -4,13 +4,14 @@ import hashlib
 import hmac
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
-from sidecar.config_rerank import TencentKey
+from sidecar.config.rerank import TencentKey
 from sidecar.rerank.refusals import Refusal
 from sidecar.rerank.tencent import TencentError
-from sidecar.rerank.tencent_signatures import Signed, verify_old, verify_tc3
+from sidecar.rerank.tencent_signatures import SignatureInput, verify_old, verify_tc3
 
 NOW = 1_732_000_000
 KEYS = {
@@ -30,7 +31,7 @@ def signed(
     service: str = "lkeap",
     body: bytes = BODY,
     **headers: str,
-) -> Signed:
+) -> SignatureInput:
     """A request signed as the Go and Java SDKs do, with the action among the signed headers."""
     fields = {
         "content-type": "application/json; charset=utf-8",
@@ -53,17 +54,17 @@ def signed(
         f"TC3-HMAC-SHA256 Credential={secret_id}/{scope}, SignedHeaders={names}, "
         f"Signature={signature}"
     )
-    return Signed("POST", "", fields, body)
+    return SignatureInput("POST", "", fields, body)
 
 
-def refused(request: Signed, now: float = NOW) -> str:
+def refused(request: SignatureInput, now: float = NOW) -> str:
     with pytest.raises((TencentError, Refusal)) as caught:
         verify_tc3(request, KEYS, now)
-    error = caught.value
+    error: Any = caught.value
     return error.code if isinstance(error, TencentError) else error.cause
 
 
-def changed(request: Signed, **headers: str) -> Signed:
+def changed(request: SignatureInput, **headers: str) -> SignatureInput:
     fields = {name.replace("_", "-"): value for name, value in headers.items()}
     return replace(request, headers={**request.headers, **fields})
 
@@ -95,7 +96,7 @@ def test_a_payload_that_is_not_signed() -> None:
         signed(date="2020-01-01"),
     ],
 )
-def test_whatever_is_signed_must_be_as_it_was(request_: Signed) -> None:
+def test_whatever_is_signed_must_be_as_it_was(request_: SignatureInput) -> None:
     assert refused(request_) == "AuthFailure.SignatureFailure"
 
 
@@ -143,5 +144,5 @@ def test_temporary_credentials_need_their_token() -> None:
 def test_an_old_signature_of_an_unknown_method() -> None:
     parameters = {"SecretId": "AKID1", "Timestamp": str(NOW), "SignatureMethod": "MD5"}
     with pytest.raises(TencentError) as caught:
-        verify_old(Signed("GET", "", {}, b""), parameters, KEYS, NOW)
+        verify_old(SignatureInput("GET", "", {}, b""), parameters, KEYS, NOW)
     assert caught.value.code == "AuthFailure.SignatureFailure"

@@ -17,11 +17,20 @@ from sidecar.rerank.token_counts import count_pair_tokens, count_tokens, cut_tok
         ("snake_case!", 4),
         ("赤いりんご", 5),
         ("naïve", 1),
+        ("nai\u0308ve", 1),
+        ("दिल्ली", 1),
+        ("น้ำ", 2),
+        ("a" + "\u0301" * 26, 3),
         ("\ud800", 1),
     ],
 )
 def test_counts(text: str, tokens: int) -> None:
     assert count_tokens(text) == tokens
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+def test_ascii_is_counted_as_all_other_texts(text: str) -> None:
+    assert count_tokens(text + " é") == count_tokens(text) + 1
 
 
 def test_pairs_have_the_query_each() -> None:

@@ -18,7 +18,7 @@ async def test_counts_come_back_after_a_restart(tmp_path: Path) -> None:
     for run in (1, 2, 3):
         metrics = Metrics()
         usage = Usage(metrics, file)
-        async with usage.kept():
+        async with usage.saved():
             usage.count("v1", "shop", "ok", 10, 200)
             usage.count("v1", "shop", "overload")
             usage.count("tei", "shop", "ok", 1, 2)
@@ -31,7 +31,7 @@ async def test_counts_come_back_after_a_restart(tmp_path: Path) -> None:
 async def test_two_sidecars_add_to_one_file(tmp_path: Path) -> None:
     file = tmp_path / "usage.sqlite"
     one, two = Usage(Metrics(), file), Usage(Metrics(), file)
-    async with one.kept(), two.kept():
+    async with one.saved(), two.saved():
         one.count("v1", "shop", "ok", 1, 1)
         two.count("v1", "shop", "ok", 2, 2)
     with sqlite3.connect(file) as connection:
@@ -43,7 +43,7 @@ async def test_two_sidecars_add_to_one_file(tmp_path: Path) -> None:
 async def test_without_a_file_they_are_in_memory() -> None:
     metrics = Metrics()
     usage = Usage(metrics, None)
-    async with usage.kept():
+    async with usage.saved():
         usage.count("v1", "shop", "ok", 1, 1)
     assert shown(metrics, "requests", api="v1", key="shop", outcome="ok") == 1
 
@@ -52,8 +52,8 @@ async def test_a_file_that_is_something_else_stops_the_start(tmp_path: Path) -> 
     file = tmp_path / "usage.sqlite"
     file.write_text("notes, and more notes " * 100)
     with pytest.raises(UsageFileError, match="move the file away"):
-        async with Usage(Metrics(), file).kept():
+        async with Usage(Metrics(), file).saved():
             pass
     with pytest.raises(UsageFileError):
-        async with Usage(Metrics(), tmp_path).kept():
+        async with Usage(Metrics(), tmp_path).saved():
             pass

@@ -42,6 +42,20 @@ def llama_index_tei(url, key, query, documents):
     return _postprocess(reranker, query, documents)
 
 
+def llama_index_jina(url, key, query, documents):
+    from llama_index.postprocessor.jinaai_rerank import JinaRerank
+
+    reranker = JinaRerank(api_key=key, base_url=f"{url}/v1", model="local", top_n=2)
+    return _postprocess(reranker, query, documents)
+
+
+def llama_index_xinference(url, key, query, documents):
+    from llama_index.postprocessor.xinference_rerank import XinferenceRerank
+
+    reranker = XinferenceRerank(base_url=url, model="local", top_n=2)
+    return _postprocess(reranker, query, documents)
+
+
 def _postprocess(reranker, query, documents):
     from llama_index.core.schema import NodeWithScore, TextNode
 
@@ -50,9 +64,13 @@ def _postprocess(reranker, query, documents):
     return [[one.node.get_content(), one.score] for one in found]
 
 
-CLIENTS = (langchain_cohere, langchain_voyage, llama_index_cohere, llama_index_tei)
+CLIENTS = (
+    *(langchain_cohere, langchain_voyage, llama_index_cohere, llama_index_tei),
+    *(llama_index_jina, llama_index_xinference),
+)
 
 for line in sys.stdin:
     call = json.loads(line)
-    answers = {client.__name__: client(**call) for client in CLIENTS}
+    names = call.pop("clients")
+    answers = {client.__name__: client(**call) for client in CLIENTS if client.__name__ in names}
     print(json.dumps(answers), flush=True)

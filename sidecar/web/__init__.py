@@ -1,1 +1,0 @@
-"""What the api listener answers to operators: health, readiness, metrics."""
