@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from benchmarks.cold import longest_stall, shipped_plan
+from benchmarks.cold import shipped_plan
 from benchmarks.figures import Bar, Part, Table, spread
 from benchmarks.searches import MODELS
 from benchmarks.serving import serving
@@ -106,7 +106,7 @@ async def _measure(folder: Path, kind: str, seconds: float) -> tuple[tuple[str, 
                     rate=_TIMES * rate,
                 ),
             )
-            stall = longest_stall(one)
+            stall = one.longest_stall()
     base = statistics.median(alone["direct_ms"])
     added = sorted(ms - base for ms in flood["ms"])
     p50, p95, p99 = (added[min(len(added) - 1, len(added) * p // 100)] for p in (50, 95, 99))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,20 @@ class Serving:
     api_url: str
     pid: int
     start_seconds: float
+    stalls_before: Mapping[tuple[str, float], float] = field(default_factory=dict)
+    """`read_stalls` when it was ready."""
+
+    def longest_stall(self) -> str:
+        """The longest stall of the event loop since it was ready, by the bounds of its metric."""
+        longest = 0.0
+        counts: dict[str, dict[float, float]] = {}
+        for (kind, bound), count in read_stalls(self.api_url).items():
+            counts.setdefault(kind, {})[bound] = count - self.stalls_before.get((kind, bound), 0.0)
+        for by_bound in counts.values():
+            whole = by_bound[max(by_bound)]
+            if whole:
+                longest = max(longest, min(b for b, count in by_bound.items() if count == whole))
+        return f"below {1000 * longest:.0f} ms" if longest else "none of 10 ms"
 
     def memory_mb(self, field: str = "VmRSS") -> float:
         """Memory in use now, or at its peak (`VmHWM`), in MB of 10^6 bytes."""
@@ -71,9 +87,17 @@ def serving(
                 raise RuntimeError(f"the sidecar did not start: {''.join(last)}")
             seconds = time.monotonic() - started
             proxy_url, api_url = (f"http://127.0.0.1:{port}" for port in (proxy, api))
-            yield Serving(proxy_url, api_url, process.pid, seconds)
+            yield Serving(proxy_url, api_url, process.pid, seconds, read_stalls(api_url))
         finally:
             process.terminate()
+
+
+def read_stalls(api_url: str) -> dict[tuple[str, float], float]:
+    """By kind and bound in seconds: how many stalls of a sidecar's loop were shorter."""
+    with urllib.request.urlopen(f"{api_url}/metrics") as answer:  # noqa: S310 - own server
+        text = answer.read().decode()
+    samples = re.findall(r'loop_stall_seconds_bucket\{(.*?)le="(.*?)"\} (\S+)', text)
+    return {(kind, float(bound)): float(count) for kind, bound, count in samples}
 
 
 def _free_port() -> int:

@@ -153,6 +153,8 @@ async def _serve(
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
         waits = worker is not None and worker.early  # for a worker with models in its place
+        # Loading causes full collections; they need not look through what stands (see below).
+        gc.freeze()
         loading = loop.create_task(asyncio.Event().wait() if waits else app.load_models())
         if parent is None:
             _print_addresses(config, app.proxy_address, app.api_address)

@@ -2,8 +2,8 @@
 
 A runtime builds code for each new shape of its inputs, and this takes as long as several texts. So
 the set of shapes is small, and `warm_up` runs all of them before the first search: lengths are
-rounded up to 16 tokens, and a call is cut into batches of 8, 4, 2 and 1 texts, of at most about
-512 tokens.
+rounded up to 16 tokens, those of query texts to 8, and a call is cut into batches of 8, 4, 2 and 1
+texts, of at most about 512 tokens.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ _PIECES_TOGETHER = 64
 # Larger batches gain little, cost memory, and add shapes to the warm-up.
 _BATCH_TOKENS = 512
 _LENGTH_STEP = 16
+# Every search reads one query text, usually of 4 to 20 tokens, and the time grows with the tokens.
+_QUERY_STEP = 8
 # A batch with more padding than this is slower than two smaller batches.
 _PADDING = 1.25
 # The passages' graph reads longer query texts.
@@ -71,7 +73,8 @@ class GraphBiEncoder:
     def embed_queries(self, texts: Sequence[str]) -> FloatArray:
         encodings = self._tokens.texts(self._query_prompt, texts)
         if len(encodings) == 1 and len(encodings[0]) <= _QUERY_TOKENS:
-            return read_all(self._query_graph, self._tokens, encodings)
+            answer = self._query_graph.run(self._tokens.arrays(encodings, _QUERY_STEP))
+            return answer.astype(np.float32, copy=False)
         return read_all(self._graph, self._tokens, encodings)
 
     def embed_passages(self, texts: Sequence[str]) -> FloatArray:
@@ -150,9 +153,12 @@ class TokenReader:
         query_text = readable(query_text, limit)
         return self._tokenizer.encode_batch_fast([(query_text, readable(t, limit)) for t in texts])
 
-    def arrays(self, encodings: Sequence[Encoding]) -> list[NDArray[np.int64]]:
-        """Inputs of a graph, each of shape (texts, tokens), padded to a length of `shapes`."""
-        shape = (len(encodings), max(padded_length(len(encoding)) for encoding in encodings))
+    def arrays(
+        self, encodings: Sequence[Encoding], step: int = _LENGTH_STEP
+    ) -> list[NDArray[np.int64]]:
+        """Inputs of a graph, each of shape (texts, tokens); tokens is a multiple of `step`."""
+        longest = max(len(encoding) for encoding in encodings)
+        shape = (len(encodings), padded_length(longest, step))
         ids = np.full(shape, self._manifest.pad_id, np.int64)
         mask = np.zeros(shape, np.int64)
         types = np.zeros(shape, np.int64)
@@ -194,7 +200,8 @@ def shapes(max_tokens: int) -> list[tuple[int, int]]:
 
 def query_shapes(max_tokens: int) -> list[tuple[int, int]]:
     """The shapes of one short query text."""
-    return [shape for shape in shapes(min(max_tokens, _QUERY_TOKENS)) if shape[0] == 1]
+    longest = padded_length(min(max_tokens, _QUERY_TOKENS), _QUERY_STEP)
+    return [(1, length) for length in range(_QUERY_STEP, longest + 1, _QUERY_STEP)]
 
 
 def warm_up(graph: Graph, manifest: Manifest, shapes: Iterable[tuple[int, int]]) -> None:
@@ -205,9 +212,9 @@ def warm_up(graph: Graph, manifest: Manifest, shapes: Iterable[tuple[int, int]])
         graph.run(inputs if manifest.reads_types else inputs[:2])
 
 
-def padded_length(tokens: int) -> int:
+def padded_length(tokens: int, step: int = _LENGTH_STEP) -> int:
     """The length to which a text of that number of tokens is padded."""
-    return max(1, -(-tokens // _LENGTH_STEP)) * _LENGTH_STEP
+    return max(1, -(-tokens // step)) * step
 
 
 def _sizes(length: int) -> list[int]:

@@ -68,7 +68,7 @@ def teach_in_process(
     """
     parts = write_order(identity, lessons, former)
     # -P: do not import modules from the current folder.
-    command = [sys.executable, "-P", "-m", "sidecar.models.students.worker", str(niceness)]
+    command = [sys.executable, "-P", "-m", "sidecar.models.students.worker"]
     command.append("" if readings is None else str(readings.absolute()))
     with subprocess.Popen(  # noqa: S603 - this Python and this package
         command,
@@ -79,6 +79,8 @@ def teach_in_process(
     ) as worker:
         assert worker.stdin is not None
         assert worker.stdout is not None
+        # Not by the process itself: it would import its modules first, beside searches.
+        os.setpriority(os.PRIO_PROCESS, worker.pid, os.getpriority(os.PRIO_PROCESS, 0) + niceness)
         Thread(target=_end_when_stopping, args=(worker, stopping), daemon=True).start()
         try:
             with suppress(BrokenPipeError):  # its status says that it has ended

@@ -1,9 +1,9 @@
 """Teaches one student, in a process of its own: `python -m sidecar.models.students.worker`.
 
 Standard input carries the lessons, and the former table if there is one, as arrays; they are never
-on disk. Its arguments: NICE, from 0 to 19, lowers the process's priority; the other is the file of
-readings (`readings.py`), or empty. Standard output gets lines of JSON: `share` while it works, and
-at the end `bytes`, the two cosines, and then that number of bytes, which are the new table.
+on disk. Its argument is the file of readings (`readings.py`), or empty. Standard output gets lines
+of JSON: `share` while it works, and at the end `bytes`, the two cosines, and then that number of
+bytes, which are the new table.
 """
 
 from __future__ import annotations
@@ -64,7 +64,6 @@ def read_order(order: bytes, table: bytes) -> tuple[str, Lessons, Student | None
 
 def main() -> None:
     """Read the order, teach, and answer."""
-    os.nice(int(sys.argv[1]))
     parts = [_read_part(sys.stdin.buffer) for _ in range(2)]
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
     identity, lessons, former = read_order(*parts)
@@ -77,7 +76,7 @@ def main() -> None:
             reported = int(share * _REPORTS)
             _say({"share": share})
 
-    path = Path(sys.argv[2]) if sys.argv[2] else None
+    path = Path(sys.argv[1]) if sys.argv[1] else None
     readings = read_readings(path, lessons.codes.shape[1])
     student = teach(identity, taught, former, readings, report=report)
     content = io.BytesIO()

@@ -1,10 +1,24 @@
 """Batches of a closed set of shapes, each text in one of them."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 
-from sidecar.models.backends.graphs import cut_batches, padded_length, query_shapes, shapes
+from sidecar.models.backends.graphs import (
+    GraphBiEncoder,
+    cut_batches,
+    padded_length,
+    query_shapes,
+    shapes,
+)
+from sidecar.models.prepared import Manifest
 
 LENGTHS = st.lists(st.integers(1, 256), max_size=20)
 
@@ -40,5 +54,32 @@ def test_a_long_text_does_not_pad_short_ones() -> None:
 def test_the_shapes_are_few() -> None:
     assert len(shapes(256)) == len(set(shapes(256))) == 4 * 4 + 4 * 3 + 8 * 2
     assert max(np.prod(shape) for shape in shapes(512)) == 512
-    assert query_shapes(256) == [(1, 16), (1, 32), (1, 48), (1, 64)]
-    assert query_shapes(30) == [(1, 16), (1, 32)]
+    assert query_shapes(256) == [(1, length) for length in (8, 16, 24, 32, 40, 48, 56, 64)]
+    assert query_shapes(30) == [(1, 8), (1, 16), (1, 24), (1, 32)]
+
+
+class Recording:
+    """A graph whose rows are the sums of the tokens that count, and which keeps its shapes."""
+
+    def __init__(self) -> None:
+        self.shapes: list[tuple[int, ...]] = []
+
+    def run(self, inputs: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
+        ids, mask = inputs
+        self.shapes.append(ids.shape)
+        return (ids * mask).sum(axis=1, keepdims=True).astype(np.float32)
+
+
+def test_a_query_text_of_any_length_has_a_shape_that_was_warmed(tmp_path: Path) -> None:
+    tokenizer = Tokenizer(WordLevel({"[UNK]": 0, "word": 1}, "[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    forms = ("f32",)
+    manifest = Manifest("bi-encoder", "openvino", "f32", forms, 100, 1, 0, False, "", "")
+    graph, query_graph = Recording(), Recording()
+    model = GraphBiEncoder(tmp_path, manifest, "one", graph, query_graph)
+    for words in range(1, 110):
+        assert model.embed_queries([" ".join(["word"] * words)]).tolist() == [[min(words, 100)]]
+    assert set(query_graph.shapes) == set(query_shapes(manifest.max_tokens))
+    assert set(graph.shapes) <= set(shapes(manifest.max_tokens))
+    assert len(query_graph.shapes) == 64

@@ -12,7 +12,7 @@ import pytest
 
 from sidecar.models.students.student import Student
 from sidecar.models.students.teaching import Lessons
-from sidecar.models.students.teaching_process import TeachingFailed, teach_in_process
+from sidecar.models.students.teaching_process import NICEST, TeachingFailed, teach_in_process
 from sidecar.models.students.worker import read_order, write_order
 
 
@@ -70,3 +70,28 @@ def test_stopping_ends_the_process(lessons: Lessons, monkeypatch: pytest.MonkeyP
     with pytest.raises(TeachingFailed):
         teach_in_process("model", lessons, None, stopping)
     assert not Path(f"/proc/{pids[0]}").exists()
+
+
+def test_it_has_the_low_priority_from_its_first_instruction(
+    lessons: Lessons, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its imports take half a second of a core that searches need."""
+    begun: list[int] = []
+
+    def hold(pid: int) -> None:
+        os.kill(pid, signal.SIGSTOP)
+        begun.append(pid)
+
+    end_when_begun(monkeypatch, hold)
+    set_priority = os.setpriority
+    set_to: list[tuple[int, int]] = []
+
+    def record(which: int, who: int, priority: int) -> None:
+        set_priority(which, who, priority)
+        set_to.append((who, os.getpriority(which, who)))
+        os.kill(who, signal.SIGCONT)
+
+    monkeypatch.setattr(os, "setpriority", record)
+    taught = teach_in_process("model", lessons, None, threading.Event(), niceness=NICEST)
+    assert set_to == [(begun[0], NICEST)]
+    assert taught.is_better
