@@ -67,7 +67,7 @@ class Recording:
     def run(self, inputs: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
         ids, mask = inputs
         self.shapes.append(ids.shape)
-        return (ids * mask).sum(axis=1, keepdims=True).astype(np.float32)
+        return np.sum(ids * mask, axis=1, keepdims=True, dtype=np.float32)
 
 
 def test_a_query_text_of_any_length_has_a_shape_that_was_warmed(tmp_path: Path) -> None:
