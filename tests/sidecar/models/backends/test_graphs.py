@@ -67,7 +67,8 @@ class Recording:
     def run(self, inputs: Sequence[NDArray[np.int64]]) -> NDArray[np.float32]:
         ids, mask = inputs
         self.shapes.append(ids.shape)
-        return np.sum(ids * mask, axis=1, keepdims=True, dtype=np.float32)
+        rows: NDArray[np.float32] = np.sum(ids * mask, axis=1, keepdims=True, dtype=np.float32)
+        return rows
 
 
 def test_a_query_text_of_any_length_has_a_shape_that_was_warmed(tmp_path: Path) -> None:
