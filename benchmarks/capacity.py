@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ _BUSY = 0.7
 
 _DAY_S = 86_400
 _SIZES = (10**5, 10**6, 10**7, 10**8, 10**9)
+_PROCESSES = (1, 2, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Measured:
     """Passages that one core reads in a second."""
 
     warm_search_ms: float
-    """Time inside the sidecar of a warm search with 100 hits and up to 3 passages of each."""
+    """Processor time of a warm search with 100 hits and up to 3 passages of each, one process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,18 @@ def read_measured(path: Path) -> Measured:
     """The figures in `benchmarks/results.json`."""
     parts = json.loads(path.read_text())
     model = _row(parts["models"]["part"], "Bi-encoder", "sidecar, openvino (prepared)")
-    window = _row(parts["growth"]["part"], "Window", "100 hits")
     cores = int(parts["models"]["machine"]["cores"])
-    return Measured(75 / (model["25 x 3, ms"] / 1000) / cores, window["inside"])
+    [(_, search, _)] = read_processes(path, (1,))
+    return Measured(75 / (model["25 x 3, ms"] / 1000) / cores, search)
+
+
+def read_processes(
+    path: Path, numbers: Sequence[int] = _PROCESSES
+) -> list[tuple[int, float, float]]:
+    """By the number of processes: ms of processor time of a warm search, and searches a second."""
+    part = json.loads(path.read_text())["workers"]["part"]
+    rows = [(number, _row(part, "By the number", str(number))) for number in numbers]
+    return [(number, row["CPU a search"], row["searches/s"]) for number, row in rows]
 
 
 def _row(part: Mapping[str, Any], title: str, name: str) -> dict[str, float]:
@@ -121,6 +131,21 @@ def write_table(measured: Measured, base: Load) -> str:
     return "\n".join(lines)
 
 
+def write_check(measured: Measured, processes: Sequence[tuple[int, float, float]]) -> str:
+    """A Markdown table: what the model says of several processes, and what was measured."""
+    lines = [
+        "| processes | ms of processor time a search: model | measured | measured / model "
+        "| searches a second |",
+        "| ---: " * 5 + "|",
+    ]
+    lines += [
+        f"| {number} | {measured.warm_search_ms:.1f} | {search:.1f} "
+        f"| {search / measured.warm_search_ms:.2f} | {rate:.0f} |"
+        for number, search, rate in processes
+    ]
+    return "\n".join(lines)
+
+
 def _main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--passages", type=int, default=0, help="default: a table of sizes")
@@ -129,10 +154,12 @@ def _main() -> None:
     parser.add_argument("--cold-share", type=float, default=0.01)
     given = parser.parse_args()
     load = Load(given.passages, given.dimensions, given.searches, cold_share=given.cold_share)
-    measured = read_measured(Path(__file__).parent / "results.json")
+    results = Path(__file__).parent / "results.json"
+    measured = read_measured(results)
     print(f"one core reads {measured.passages_per_core_s:.0f} passages a second;", end=" ")
     print(f"a warm search takes {measured.warm_search_ms:.1f} ms of a core")
     print(write_table(measured, load))
+    print(write_check(measured, read_processes(results)))
 
 
 if __name__ == "__main__":

@@ -155,10 +155,9 @@ def write_table(systems: Sequence[System], rounds: int, seconds: float) -> str:
     when, machine = time.strftime("%d %B %Y", time.gmtime()), describe_machine()
     head = "| | searches | searches/s | of 1 sidecar | p50, ms | p95, ms | share scored |"
     lines = [
-        f"{when}, {machine['processor']} with {machine['cores']} cores, load averages {load}."
-        " Others used the machine at the same time, so only ratios within the run mean something,"
-        f" and few of them. {rounds} rounds of {seconds:g} s for each line, in turn; {_CLIENTS}"
-        " clients, each with one search at a time.",
+        f"{when}, {machine['processor']} with {machine['cores']} cores; load averages at the end,"
+        f" of this benchmark too: {load}. {rounds} rounds of {seconds:g} s for each line, in turn;"
+        f" {_CLIENTS} clients, each with one search at a time.",
         "",
         head,
         "|---|---|" + " ---: |" * 5,

@@ -2,7 +2,15 @@
 
 from pathlib import Path
 
-from benchmarks.capacity import Load, Measured, find_need, read_measured, write_table
+from benchmarks.capacity import (
+    Load,
+    Measured,
+    find_need,
+    read_measured,
+    read_processes,
+    write_check,
+    write_table,
+)
 
 ROOT = Path(__file__).parent.parent.parent
 ROUND = Measured(passages_per_core_s=50, warm_search_ms=7)
@@ -27,6 +35,9 @@ def test_changed_passages_are_read_too() -> None:
     assert changing.reading_cores == 29  # 1,000 a second
 
 
-def test_the_page_has_the_table_of_the_stored_figures() -> None:
-    table = write_table(read_measured(ROOT / "benchmarks" / "results.json"), Load(0))
-    assert table in (ROOT / "docs" / "scaling.md").read_text()
+def test_the_page_has_the_tables_of_the_stored_figures() -> None:
+    results = ROOT / "benchmarks" / "results.json"
+    measured = read_measured(results)
+    page = (ROOT / "docs" / "scaling.md").read_text()
+    assert write_table(measured, Load(0)) in page
+    assert write_check(measured, read_processes(results)) in page
