@@ -21,9 +21,9 @@ _TIMES: Final = 4
 _CLIENTS: Final = 2
 _MARGIN_MS: Final = 10
 _LIMIT = (
-    "The event loop did not stand still (see the longest stall), so this is waiting: for a"
-    " processor, since the clients, the stand-in and the sidecar have the same cores, and behind"
-    " the other searches that are ready at the same time."
+    "The event loop never stood still for as long (see the longest stall), so this is waiting:"
+    " for a processor, since the clients, the stand-in and the sidecar have the same cores, and"
+    " behind the other searches that are ready at the same time."
 )
 _HOW = (
     "`sidecar serve` with `config/plans/fused.yaml` as it is shipped, without a cache of windows."
