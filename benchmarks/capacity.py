@@ -38,6 +38,9 @@ class Measured:
     warm_search_ms: float
     """Processor time of a warm search with 100 hits and up to 3 passages of each, one process."""
 
+    processes: Sequence[tuple[int, float, float]] = ()
+    """Number of processes, ms of processor time of a warm search, and searches a second."""
+
 
 @dataclass(frozen=True, slots=True)
 class Load:
@@ -76,17 +79,12 @@ def read_measured(path: Path) -> Measured:
     parts = json.loads(path.read_text())
     model = _row(parts["models"]["part"], "Bi-encoder", "sidecar, openvino (prepared)")
     cores = int(parts["models"]["machine"]["cores"])
-    [(_, search, _)] = read_processes(path, (1,))
-    return Measured(75 / (model["25 x 3, ms"] / 1000) / cores, search)
-
-
-def read_processes(
-    path: Path, numbers: Sequence[int] = _PROCESSES
-) -> list[tuple[int, float, float]]:
-    """By the number of processes: ms of processor time of a warm search, and searches a second."""
-    part = json.loads(path.read_text())["workers"]["part"]
-    rows = [(number, _row(part, "By the number", str(number))) for number in numbers]
-    return [(number, row["CPU a search"], row["searches/s"]) for number, row in rows]
+    rows = [_row(parts["workers"]["part"], "By the number", str(n)) for n in _PROCESSES]
+    processes = [
+        (number, row["CPU a search"], row["searches/s"])
+        for number, row in zip(_PROCESSES, rows, strict=True)
+    ]
+    return Measured(75 / (model["25 x 3, ms"] / 1000) / cores, processes[0][1], processes)
 
 
 def _row(part: Mapping[str, Any], title: str, name: str) -> dict[str, float]:
@@ -131,8 +129,11 @@ def write_table(measured: Measured, base: Load) -> str:
     return "\n".join(lines)
 
 
-def write_check(measured: Measured, processes: Sequence[tuple[int, float, float]]) -> str:
-    """A Markdown table: what the model says of several processes, and what was measured."""
+def write_check(measured: Measured) -> str:
+    """A Markdown table: what the model says of several processes, and what was measured.
+
+    The first line has the figure that the model begins with.
+    """
     lines = [
         "| processes | ms of processor time a search: model | measured | measured / model "
         "| searches a second |",
@@ -141,7 +142,7 @@ def write_check(measured: Measured, processes: Sequence[tuple[int, float, float]
     lines += [
         f"| {number} | {measured.warm_search_ms:.1f} | {search:.1f} "
         f"| {search / measured.warm_search_ms:.2f} | {rate:.0f} |"
-        for number, search, rate in processes
+        for number, search, rate in measured.processes
     ]
     return "\n".join(lines)
 
@@ -154,12 +155,11 @@ def _main() -> None:
     parser.add_argument("--cold-share", type=float, default=0.01)
     given = parser.parse_args()
     load = Load(given.passages, given.dimensions, given.searches, cold_share=given.cold_share)
-    results = Path(__file__).parent / "results.json"
-    measured = read_measured(results)
+    measured = read_measured(Path(__file__).parent / "results.json")
     print(f"one core reads {measured.passages_per_core_s:.0f} passages a second;", end=" ")
     print(f"a warm search takes {measured.warm_search_ms:.1f} ms of a core")
     print(write_table(measured, load))
-    print(write_check(measured, read_processes(results)))
+    print(write_check(measured))
 
 
 if __name__ == "__main__":

@@ -120,7 +120,7 @@ class Reader(Scorer):
 async def prepare(
     path: Path, queries: int, model: BiEncoderScorer, estimator: Estimator
 ) -> list[Search]:
-    """The searches of a collection that are measured. The model reads what is not stored."""
+    """The searches of a collection to measure, at most `queries`; the model reads new passages."""
     plan, short = shipped_plan("fused"), shipped_plan("fused", passages=_SHORT)
     lines = list(read_lines(path))
     if len(lines) > queries:

@@ -51,7 +51,7 @@ _OLDER_SHARE = 0.98
 last twelve seconds count: other work on the machine slows single slices several times."""
 
 _MEASURED_SLICES = 4
-"""Until a model has read so many slices, its speed is not known, and nobody is refused for it."""
+"""A model's speed is known once it has read this number of slices. Before, nobody is refused."""
 
 _TOLERANCE = 1.2
 """Work may take this much longer than expected before a request that waits is refused."""
@@ -145,7 +145,7 @@ class ScoringLine:
 
     @asynccontextmanager
     async def turn(self, place: LinePlace, model: str, work: int) -> AsyncIterator[None]:
-        """Wait until it is this place's turn to read so many bytes in the model, and read then.
+        """Wait until it is this place's turn to read this number of bytes in the model, then read.
 
         Raises LineFull or DeadlinePassed if it cannot read in time.
         """

@@ -26,7 +26,7 @@ DIGEST_BYTES = 16
 # An OrderedDict of 16-byte keys to ints takes 186 bytes an entry (CPython 3.11, tracemalloc).
 _INDEX_BYTES = 190
 
-# Digests that are remembered with their texts, most of which the cutter holds too.
+# For digests of texts. The texts are kept with them; the passage cutter holds most of these anyway.
 _REMEMBERED_BYTES = 32 << 20
 _REMEMBERED_ENTRY = 300
 

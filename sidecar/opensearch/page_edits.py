@@ -67,12 +67,12 @@ class PageEdits:
 
     @property
     def size(self) -> int:
-        """About how many bytes of memory they take."""
+        """The approximate number of bytes of memory that they take."""
         passages = sum(sys.getsizeof(one.passage) for one in self.details if one.passage)
         return _DETAILS_BYTES * len(self.details) + passages
 
     def count_characters(self, hits: int) -> int:
-        """About how many characters the passages of so many hits have."""
+        """The approximate number of characters in the passages of that number of hits."""
         passages = sum(len(one.passage) for one in self.details if one.passage)
         return passages * min(hits, len(self.details)) // max(1, len(self.details))
 

@@ -44,7 +44,7 @@ class RescoreSection:
     min_score: float | None = None
 
     def apply(self, headers: SearchHeaders) -> SearchHeaders:
-        """The headers, with this query text in place of theirs."""
+        """The headers, with the query text of the section instead of their own."""
         if self.query is None:
             return headers
         return replace(headers, x_rescore_query=quote(self.query, safe="").encode())
@@ -118,8 +118,10 @@ def may_cut(headers: SearchHeaders) -> bool:
 async def cut_rescore_section(
     request: Request, limits: Limits
 ) -> tuple[Request, RescoreSection | SectionMistake]:
-    """The request without its section, and the section; NO_SECTION and the same request if it has
-    none that can be cut out."""
+    """The request without its section, and the section.
+
+    The same request and NO_SECTION if there is no section, or if it cannot be cut out.
+    """
     try:
         if not may_have_section(await decode_body(request, limits)) or not may_cut(
             read_headers(request.head)

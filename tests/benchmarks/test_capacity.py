@@ -7,7 +7,6 @@ from benchmarks.capacity import (
     Measured,
     find_need,
     read_measured,
-    read_processes,
     write_check,
     write_table,
 )
@@ -36,8 +35,7 @@ def test_changed_passages_are_read_too() -> None:
 
 
 def test_the_page_has_the_tables_of_the_stored_figures() -> None:
-    results = ROOT / "benchmarks" / "results.json"
-    measured = read_measured(results)
+    measured = read_measured(ROOT / "benchmarks" / "results.json")
     page = (ROOT / "docs" / "scaling.md").read_text()
     assert write_table(measured, Load(0)) in page
-    assert write_check(measured, read_processes(results)) in page
+    assert write_check(measured) in page

@@ -5,7 +5,7 @@ words that no document has. The second one corrects words that hardly any docume
 misspelling in one document, to a much more common word. That suggester reads the whole index. So
 for a caller who may not see all documents, the entry is for the `phrase` suggester, which offers
 only words from the caller's documents (`collate`). It offers the word itself too. So a word counts
-as misspelt for a caller exactly if no document of theirs has it. How common a word is in other
+as misspelt if none of the caller's documents has it, and only then. How common a word is in other
 documents does not show.
 """
 

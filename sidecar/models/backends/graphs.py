@@ -28,7 +28,7 @@ _PIECES_TOGETHER = 64
 # Larger batches gain little, cost memory, and add shapes to the warm-up.
 _BATCH_TOKENS = 512
 _LENGTH_STEP = 16
-# Every search reads one query text, usually of 4 to 20 tokens, and the time grows with the tokens.
+# Every search reads one query text, mostly a short one, and its time grows with the tokens.
 _QUERY_STEP = 8
 # A batch with more padding than this is slower than two smaller batches.
 _PADDING = 1.25

@@ -75,7 +75,7 @@ def test_stopping_ends_the_process(lessons: Lessons, monkeypatch: pytest.MonkeyP
 def test_it_has_the_low_priority_from_its_first_instruction(
     lessons: Lessons, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its imports take half a second of a core that searches need."""
+    """Its imports already use a core that searches need."""
     begun: list[int] = []
 
     def hold(pid: int) -> None:
