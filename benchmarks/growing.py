@@ -16,7 +16,7 @@ from benchmarks.cluster import INDEX, Client, loaded_cluster, search_body
 from benchmarks.figures import Part, Spread, Table, spread
 from benchmarks.searches import MODELS, PLAN, Times, p50, pair
 from benchmarks.serving import serving
-from benchmarks.texts import query_texts
+from benchmarks.texts import query_texts, unused_words
 from sidecar.bench.measuring import resident_mb
 from sidecar.models.passage_store import PassageStore
 from tests.nodes.java import NotInstalled
@@ -60,12 +60,13 @@ def _search_tables(rounds: int, queries: int, step: Callable[[str], None]) -> li
         routes = {INDEX: "window-25"}
         with serving(Path(folder) / "sidecar", url, models, plans, routes) as served:
             direct, proxied = Client(url), Client(served.url)
+            words = iter(unused_words())
             for round_ in range(-1, rounds):
-                for place, name in enumerate(plans):
+                for name in plans:
                     step(f"{name}, round {round_ + 1} of {rounds}")
                     times: Times = {}
-                    for number, text in enumerate(query_texts()[:queries]):
-                        body = search_body(f"{text} zz{round_ + 1}z{place}z{number}")
+                    for text in query_texts()[:queries]:
+                        body = search_body(f"{text} {next(words)}")
                         for what, values in pair(direct, proxied, body, name).items():
                             times.setdefault(what, []).extend(values)
                     if round_ >= 0:  # the first search reads everything

@@ -17,7 +17,13 @@ from pipelines.fusion import LARGEST
 from pipelines.fusion_methods import AdditiveFusion
 from pipelines.groups import Group, group_documents
 from pipelines.hits import Hit
-from pipelines.lexical import Evidence, count_words, find_exact, weigh_evidence
+from pipelines.lexical import (
+    Evidence,
+    count_window,
+    count_words,
+    find_exact,
+    weigh_evidence,
+)
 from pipelines.passage_selection import select_passages
 from pipelines.passages import Passage, Splitter, split_document, split_passages
 from pipelines.plan import Plan
@@ -96,13 +102,14 @@ def choose_document_passages(
     evidence: Mapping[int, float] = {}
     exact: Mapping[int, float] = {}
     reads_words = plan.fusion.reads_words
-    if reads_words or plan.passages.needs_scores(_count_passages(passages)):
-        counts = count_words(query, [passage.words for passage in passages])
-        scores = counts.bm25()
-        if reads_words:
-            evidence = weigh_evidence(query, passages, counts)
+    if reads_words:
+        counts = count_window(query, passages)
+        scores = counts.bodies.bm25()
+        evidence = weigh_evidence(query, passages, counts)
         if isinstance(plan.fusion, AdditiveFusion) and plan.fusion.guard.identifiers:
             exact = find_exact(query, numbered_words(query_text), passages, counts)
+    elif plan.passages.needs_scores(_count_passages(passages)):
+        scores = count_words(query, [passage.words for passage in passages]).bm25()
     selected = select_passages(query_text, passages, scores, plan.passages)
     by_group: list[tuple[Passage, ...]] = [()] * len(groups)
     for group, own in groupby(selected, key=_group_of):

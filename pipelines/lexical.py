@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +73,21 @@ class WordCounts:
         damping: Counts = self.counts + _K1 * (1 - _B + _B * self.lengths / self.lengths.mean())
         return damping
 
+    def part(self, texts: slice) -> WordCounts:
+        """The counts of some of the texts."""
+        return WordCounts(self.counts[:, texts], self.lengths[texts], self.pairs[:, texts])
+
+
+class WindowCounts(NamedTuple):
+    """The words of a query text in a window's passages, and in its titles, which are read apart.
+
+    Each different title of a group counts once; `title_groups` has the index of its group.
+    """
+
+    bodies: WordCounts
+    titles: WordCounts
+    title_groups: Sequence[int]
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -118,31 +134,39 @@ def count_words(query: QueryWords, texts: Sequence[Words]) -> WordCounts:
     return WordCounts(counts, lengths, pairs)
 
 
+def count_window(query: QueryWords, passages: Sequence[Passage]) -> WindowCounts:
+    """Count the words of a query text in the bodies of passages, and in their titles."""
+    title_groups, titles = _different_titles(passages)
+    # Together, since it is one step after the other in numpy, and few texts take as long as many.
+    counts = count_words(query, [*(passage.words for passage in passages), *titles])
+    bodies = len(passages)
+    return WindowCounts(
+        counts.part(slice(0, bodies)), counts.part(slice(bodies, None)), title_groups
+    )
+
+
 def weigh_evidence(
-    query: QueryWords, passages: Sequence[Passage], body_counts: WordCounts
+    query: QueryWords, passages: Sequence[Passage], counts: WindowCounts
 ) -> dict[int, float]:
     """Lexical evidence of each group that has passages, by its index; empty if there is none.
 
     It is a sum of three parts: BM25 of the group's best title plus BM25 of its best passage,
     divided by the mean over all groups; and the shares of the query's words, and of its pairs of
     neighbouring words, that the group contains, out of those that any group contains. The rarer a
-    word or a pair is within the window, the more it counts in its share (its idf). `body_counts`
-    counts the query's words in the passages' bodies. Titles are compared with titles, each
-    different title of a group once.
+    word or a pair is within the window, the more it counts in its share (its idf). Titles are
+    compared with titles. `counts` is `count_window` of the same query and passages.
 
     Source of the pairs: Metzler and Croft, "A Markov Random Field Model for Term Dependencies"
     (SIGIR 2005), whose ordered phrases they are.
     """
     passage_owners = [passage.group for passage in passages]
-    title_owners, titles = _different_titles(passages)
-    title_counts = count_words(query, titles)
     groups = list(dict.fromkeys(passage_owners))
     best = np.zeros(len(groups))
     words = np.zeros((len(query.different), len(groups)), np.bool_)
     pairs = np.zeros((len(query.pairs), len(groups)), np.bool_)
     for owners, texts in (
-        (passage_owners, body_counts),
-        (title_owners, title_counts),
+        (passage_owners, counts.bodies),
+        (counts.title_groups, counts.titles),
     ):
         # The texts of a group stand together.
         if len(owners) == len(groups):
@@ -199,7 +223,7 @@ def _share(contains: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 def find_exact(
-    query: QueryWords, numbered: Words, passages: Sequence[Passage], body_counts: WordCounts
+    query: QueryWords, numbered: Words, passages: Sequence[Passage], counts: WindowCounts
 ) -> dict[int, float]:
     """The share of the query's identifiers that each group with passages contains, by its index.
 
@@ -208,12 +232,12 @@ def find_exact(
     put that group first for it. Empty if the query text has none. The arguments are those of
     `weigh_evidence`.
     """
-    titles = count_words(query, [passage.title_words for passage in passages])
     groups = list(dict.fromkeys(passage.group for passage in passages))
     row = {group: number for number, group in enumerate(groups)}
     contains = np.zeros((len(groups), len(query.different)), bool)
-    held = (body_counts.counts + titles.counts > 0).T
-    np.logical_or.at(contains, [row[passage.group] for passage in passages], held)
+    passage_groups = [passage.group for passage in passages]
+    for owners, texts in ((passage_groups, counts.bodies), (counts.title_groups, counts.titles)):
+        np.logical_or.at(contains, [row[group] for group in owners], (texts.counts > 0).T)
     holding = np.count_nonzero(contains, axis=0)
     rare = contains[0] & (holding <= _RARE) & (len(groups) > _RARE)
     identifiers = (np.isin(query.different, numbered) | rare) & (holding > 0)

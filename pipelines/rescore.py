@@ -103,7 +103,7 @@ async def rescore(
         if breadth_first and not apart and len(candidates) == len(readable):
             page = _follow(plan, places, scorer, passages, fuse_scores)
         try:
-            answer = await _read(scorer, stage, replace_surrogates(query_text), passages, page)
+            answer = await _score(scorer, stage, replace_surrogates(query_text), passages, page)
             scores, best = group_scores(
                 passages, answer, stage.aggregate, stage.averaged, partly=breadth_first
             )
@@ -213,6 +213,26 @@ class _Addition:
         )
 
     async def _run(self, stage: Stage) -> StageReport:
+        return await self._recall(stage) or await self._read(stage)
+
+    async def _recall(self, stage: Stage) -> StageReport | None:
+        """The stage, if its model needs to read nothing for it; else None."""
+        if stage.take is not None and stage.take < len(self._open):
+            return None  # which groups it takes may depend on what a student expects
+        passages = [passage for index in self._open for passage in self._chosen.passages[index]]
+        texts = [passage.text for passage in passages]
+        answer = await self._scorer.recall(stage.model, self._query_text, texts)
+        if answer is None:
+            return None
+        scores, best = group_scores(passages, answer, stage.aggregate, stage.averaged)
+        self._best |= best
+        spread, weight = self._scorer.spread(stage.model), stage.added * self._factor
+        known = self._totals or self._words.lexical
+        given = len(self._open)
+        self._add(StageParts(stage.model, weight, spread, scores, {}), known)
+        return StageReport(stage.model, given, len(scores), None)
+
+    async def _read(self, stage: Stage) -> StageReport:
         spread = self._scorer.spread(stage.model)
         weight = stage.added * self._factor
         known = self._totals or self._words.lexical
@@ -245,7 +265,7 @@ class _Addition:
         answer: Sequence[float | None] = ()
         reason = None
         try:
-            answer = await _read(self._scorer, stage, self._query_text, passages, page)
+            answer = await _score(self._scorer, stage, self._query_text, passages, page)
             scores, best = group_scores(
                 passages, answer, stage.aggregate, stage.averaged, partly=True
             )
@@ -356,7 +376,7 @@ def _follow(
     return SurePage(places, highest, stage, passages, fuse_scores)
 
 
-async def _read(
+async def _score(
     scorer: Scorer,
     stage: Stage,
     query_text: str,

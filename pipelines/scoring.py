@@ -43,6 +43,15 @@ class Scorer(Protocol):
         """
         return self.score(model, query_text, texts)
 
+    async def recall(
+        self, model: str, query_text: str, texts: Sequence[str]
+    ) -> Sequence[float | None] | None:
+        """What `score` says, if the model needs to read none of the texts for it; else None.
+
+        Raises a `RescoreError` as `score` does.
+        """
+        return None
+
     def highest(self, model: str) -> float | None:
         """The highest score that the model can give any text; None if it has no bound."""
         return None

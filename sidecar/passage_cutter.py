@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,7 @@ from pipelines.passage_methods import PassageMethod
 from pipelines.passages import SplitDocument, split_document
 from pipelines.plan import Plan
 from pipelines.rescore import ChosenPassages, choose_passages
-from sidecar.bounded_cache import BoundedCache
+from sidecar.halves_cache import HalvesCache
 
 _Key = tuple[str, str, tuple[Part, ...], str, str | None]
 
@@ -61,8 +60,7 @@ class PassageCutter:
     """
 
     def __init__(self, max_bytes: int) -> None:
-        self._cache = BoundedCache[_Key, SplitDocument](max_bytes)
-        self._lock = threading.Lock()
+        self._cache = HalvesCache[_Key, SplitDocument](max_bytes)
         self._thread = ThreadPoolExecutor(1, "passages")
         # Only for the event loop: how many windows wait or are being cut, and the average time.
         self._waiting = 0
@@ -127,18 +125,14 @@ class PassageCutter:
 
     def find(self, key: _Key) -> SplitDocument | None:
         """The passages in memory for the key of a document and a method."""
-        with self._lock:
-            return self._cache.get(key)
+        return self._cache.get(key)
 
     def cut(
         self, key: _Key, document: Document, method: PassageMethod, language: str | None
     ) -> SplitDocument:
         """Cut a document that is not in memory, and store it there."""
         passages = split_document(document, method, language)
-        size = _size(document, passages)
-        with self._lock:
-            if key not in self._cache:
-                self._cache.put(key, passages, size)
+        self._cache.put(key, passages, _size(document, passages))
         return passages
 
 
@@ -151,6 +145,7 @@ class _OnTheLoop:
 
     def __init__(self, passage_cutter: PassageCutter) -> None:
         self._passage_cutter = passage_cutter
+        self._find = passage_cutter.find
         self._to_cut = _CUT_CHARACTERS
         self._characters = _CHARACTERS
         self._passages = _PASSAGES
@@ -168,7 +163,7 @@ class _OnTheLoop:
         if method is not self._method:
             self._method, self._cutting = method, method.cutting
         key = (title, body, apart, self._cutting, language)
-        passages = self._passage_cutter.find(key)
+        passages = self._find(key)
         if passages is None:
             self._to_cut -= size
             if self._to_cut < 0:

@@ -37,6 +37,11 @@ class ColdScorer:
     async def estimate(self, query_text: str, texts: Sequence[str], deadline: float | None) -> None:
         return None
 
+    async def recall(
+        self, query_text: str, texts: Sequence[str], deadline: float | None
+    ) -> list[float | None] | None:
+        return None if self.unread(texts) else self._scores(texts)
+
     async def score(
         self,
         query_text: str,

@@ -54,6 +54,12 @@ class CrossEncoderScorer:
         scores = dict(zip(unique, await self._schedule.run(read, unique, deadline), strict=True))
         return [scores[text] for text in texts]
 
+    async def recall(
+        self, query_text: str, texts: Sequence[str], deadline: float | None
+    ) -> Scores | None:
+        """None: each text is read with the query text."""
+        return None
+
     @property
     def spread(self) -> float:
         """Standard deviation of the model's scores of unlike texts."""

@@ -167,6 +167,25 @@ class BiEncoderScorer:
             self._teacher.estimator.compare(query, new_scores)
         return all_scores
 
+    async def recall(
+        self, query_text: str, texts: Sequence[str], deadline: float | None
+    ) -> Scores | None:
+        """The scores of all texts, if the vectors of all are stored; None if one is missing.
+
+        The vectors are gathered while the model reads the query text. None for a large window,
+        whose lookups `score` does in parts.
+        """
+        if len(texts) > _LOOKUP_TEXTS:
+            return None
+        if self._shared is not None:
+            await self._shared.fetch(texts, deadline)
+        is_stored, vectors = self._store.get(remembered_digests(texts))
+        if not is_stored.all():
+            return None
+        query = await self._query_vector(query_text, deadline)
+        self._hits.inc(len(texts))
+        return list(cosines(vectors, query))
+
     highest = 1.0
 
     @property

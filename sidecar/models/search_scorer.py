@@ -37,6 +37,11 @@ class SearchScorer(Scorer):
             raise DeadlinePassed(f"model {model!r} read no text before the deadline")
         return scores
 
+    async def recall(self, model: str, query_text: str, texts: Sequence[str]) -> Scores | None:
+        if model not in self.scorers or not texts:
+            return None
+        return await self.scorers[model].recall(query_text, texts, self.deadline)
+
     def highest(self, model: str) -> float | None:
         scorer = self.scorers.get(model)
         return None if scorer is None else scorer.highest

@@ -27,6 +27,12 @@ class TextScorer(Protocol):
         """See `Scorer.score`, and `Scorer.score_until` with `enough`."""
         ...
 
+    async def recall(
+        self, query_text: str, texts: Sequence[str], deadline: float | None
+    ) -> Scores | None:
+        """See `pipelines.scoring.Scorer.recall`."""
+        ...
+
     @property
     def highest(self) -> float | None:
         """See `pipelines.scoring.Scorer.highest`."""

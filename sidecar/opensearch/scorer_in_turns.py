@@ -44,6 +44,20 @@ class ScorerInTurns(Scorer):
         self.scored = time.monotonic()
         return scores
 
+    async def recall(
+        self, model: str, query_text: str, texts: Sequence[str]
+    ) -> Sequence[float | None] | None:
+        """See `Scorer`."""
+        start = time.monotonic()
+        scores = await self.scorer.recall(model, query_text, texts)
+        if scores is not None:
+            done = record_step(current_step(), "model", start, time.monotonic())
+            done.note("model", model)
+            done.note("texts", len(texts))
+            await next_turn()
+            self.scored = time.monotonic()
+        return scores
+
     def highest(self, model: str) -> float | None:
         """See `Scorer`."""
         return self.scorer.highest(model)

@@ -21,6 +21,9 @@ _STEP: Final = 1 << 20
 _EXACT_STEP: Final = 32 << 10
 
 _COMMA: Final = ord(",")
+_BRACKET: Final = ord("[")
+# "[" and "{" differ in one bit.
+_BRACKET_BITS: Final = 0xFF ^ ord("[") ^ ord("{")
 _SIGNS: Final = (b",", b"[", b"{")
 
 
@@ -78,11 +81,13 @@ def is_quick_to_read(text: bytes) -> bool:
     size = len(text)
     if size <= _QUICK_BYTES:
         return True
+    if size > _QUICK_COUNTED_BYTES:
+        return False
+    # numpy counts in 0.05 ns for each byte; `bytes.count` in 0.3 ns, and 15 ns for each sign.
+    signs = np.frombuffer(text, np.uint8)
     return (
-        size <= _QUICK_COUNTED_BYTES
-        and text.count(b"[") + text.count(b"{") <= _QUICK_CONTAINERS
-        # `count` takes 15 ns for each of a sign that occurs often, numpy 0.1 ns for each byte.
-        and int(np.count_nonzero(np.frombuffer(text, np.uint8) == _COMMA)) <= _QUICK_COMMAS
+        int(np.count_nonzero(signs & _BRACKET_BITS == _BRACKET)) <= _QUICK_CONTAINERS
+        and int(np.count_nonzero(signs == _COMMA)) <= _QUICK_COMMAS
     )
 
 

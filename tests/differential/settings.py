@@ -59,6 +59,9 @@ class _Constant:
     def expect(self, query_text: str) -> None:
         pass
 
+    async def recall(self, query_text: str, texts: Sequence[str], deadline: float | None) -> None:
+        return None
+
     async def estimate(self, query_text: str, texts: Sequence[str], deadline: float | None) -> None:
         return None
 

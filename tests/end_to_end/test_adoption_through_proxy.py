@@ -286,6 +286,9 @@ class Failing:
     def unread(self, texts: Sequence[str]) -> Sequence[str]:
         return texts
 
+    async def recall(self, query_text: str, texts: Sequence[str], deadline: float | None) -> None:
+        return None
+
     async def estimate(self, query_text: str, texts: Sequence[str], deadline: float | None) -> None:
         return None
 

@@ -56,15 +56,24 @@ class Node:
         return f"<OpenSearch {self.version} at {self.url}, log {self.log}>"
 
 
-def start_node(release: Release, folder: Path) -> Node:
+def start_node(release: Release, folder: Path, *, optimised: bool = False) -> Node:
     """Start a node with its data and log in `folder`, and return when it answers searches.
 
+    `optimised`: with Java's optimising compiler, as operators run it, for measurements.
     Raises `NotInstalled` without Java or Maven, and RuntimeError with the log's end where the
     node does not start.
     """
     name = f"OpenSearch {release.version}"
     jdk, class_path = find_programs(release)
-    process = start_process(name, jdk, class_path, release.plugins, folder, _wait_until_usable)
+    process = start_process(
+        name,
+        jdk,
+        class_path,
+        release.plugins,
+        folder,
+        _wait_until_usable,
+        optimised=optimised,
+    )
     return Node(release.version, process)
 
 

@@ -54,6 +54,15 @@ class Known(Scorer):
         return None if expected is None else [expected.get(text) for text in texts]
 
 
+class Recalled(Known):
+    """Models that read all texts before: a stage can do without `score`."""
+
+    async def recall(
+        self, model: str, query_text: str, texts: Sequence[str]
+    ) -> Sequence[float | None] | None:
+        return [self.scores[model][text] for text in texts]
+
+
 def run(scorer: Scorer, count: int, originals: Sequence[float] = (), **keys: Any) -> Rescoring:
     """Rescore hits with the texts a, b, c, ..."""
     fusion = {"method": "additive", "guard": {"short_query_words": 1}, **keys.pop("fusion", {})}
@@ -234,3 +243,22 @@ def test_with_a_perfect_student_nothing_that_is_read_is_too_low(
     scorer = Known({"m": scores}, reach, {"m": scores})
     placed = order(run(scorer, len(values), [1.0] * len(values)))
     assert placed == order(run(Known({"m": scores}), len(values), [1.0] * len(values)))
+
+
+@pytest.mark.parametrize("take", [None, 4, 2])
+@pytest.mark.parametrize("student", ["off", "auto"])
+def test_what_is_recalled_ranks_like_what_is_read(take: int | None, student: str) -> None:
+    scores = {"m": dict(zip("abcd", (0.4, 0.9, 0.1, 0.6), strict=True))}
+    stages = [{"model": "m", **({} if take is None else {"take": take})}]
+    read, recalled = (
+        kind(scores, expected={"m": dict.fromkeys("abcd", 0.5)}, spreads={"m": 0.1})
+        for kind in (Known, Recalled)
+    )
+    given = [4.0, 3.0, 2.0, 1.0]
+    by_reading = run(read, 4, given, stages=stages, student=student)
+    by_recall = run(recalled, 4, given, stages=stages, student=student)
+    assert by_recall == by_reading
+    best = [{g: p.text for g, p in one.best_passages.items()} for one in (by_recall, by_reading)]
+    assert best[0] == best[1]
+    # Which groups a stage takes may depend on its student, so then it is asked as ever.
+    assert recalled.asked == ([] if take in (None, 4) else read.asked)

@@ -5,7 +5,7 @@ from math import log1p
 import numpy as np
 import pytest
 
-from pipelines.lexical import count_words, weigh_evidence
+from pipelines.lexical import count_window, count_words, weigh_evidence
 from pipelines.passages import Passage
 from pipelines.words import QueryWords, read_query_words, read_words
 
@@ -19,8 +19,8 @@ def passage(group: int, number: int, title: str, body: str) -> Passage:
 
 
 def evidence(query_text: str, *passages: Passage) -> dict[int, float]:
-    counted = count_words(read_query_words(query_text), [p.words for p in passages])
-    return weigh_evidence(read_query_words(query_text), passages, counted)
+    query = read_query_words(query_text)
+    return weigh_evidence(query, passages, count_window(query, passages))
 
 
 def test_evidence_is_the_best_title_the_best_passage_and_the_words_that_are_there() -> None:

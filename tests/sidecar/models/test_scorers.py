@@ -357,3 +357,37 @@ async def test_rounding_keeps_the_order_of_real_passages(
     np.testing.assert_allclose(np.array(scores, np.float64), exact, atol=0.005)
     mine, theirs = (np.argsort(np.argsort(numbers)) for numbers in (np.array(scores), exact))
     assert np.corrcoef(mine, theirs)[0, 1] > 0.999
+
+
+async def test_stored_passages_are_recalled_without_the_model(serve: Serve) -> None:
+    backend = HeldBiEncoder()
+    backend.held.set()
+    models = serve(backend)
+    scorer = models.scorer(None)
+    assert await scorer.recall("m", "apple", TEXTS) is None
+    assert backend.passages_read == 0, "what is not stored is left to `score`"
+    read = await scorer.score("m", "apple", TEXTS)
+    backend.held.clear()
+    assert await scorer.recall("m", "apple", TEXTS) == read
+    assert await scorer.recall("m", "apple", [*TEXTS, "new"]) is None
+    assert await scorer.recall("m", "apple", TEXTS * 26) is None, "too much for one look"
+    assert await scorer.recall("m", "apple", []) is None
+    assert await scorer.recall("another", "apple", TEXTS) is None
+    assert backend.passages_read == len(TEXTS)
+
+
+async def test_what_needs_the_query_text_waits_for_the_deadline_alone(serve: Serve) -> None:
+    backend = HeldQueries()
+    models = serve(backend)
+    backend.held.set()
+    await models.scorer(None).score("m", "plum", TEXTS)
+    backend.held.clear()
+    with pytest.raises(DeadlinePassed):
+        await models.scorer(time.monotonic() + 0.05).recall("m", "apple", TEXTS)
+    backend.held.set()
+
+
+async def test_pairs_cannot_be_recalled(serve: Serve) -> None:
+    models = serve(FakeCrossEncoder())
+    await models.scorer(None).score("m", "apple", TEXTS)
+    assert await models.scorer(None).recall("m", "apple", TEXTS) is None
