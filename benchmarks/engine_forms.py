@@ -14,6 +14,7 @@ changes it far less than the clock's time.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -37,12 +38,13 @@ from benchmarks.weights import SOURCE
 from sidecar.config.main_file import Model
 from sidecar.models.backends import processor
 from sidecar.models.backends.base import FloatArray
-from sidecar.models.backends.graphs import GraphBiEncoder, TokenReader
+from sidecar.models.backends.graphs import GraphBiEncoder
 from sidecar.models.backends.openvino import WORDS, graph_file, import_openvino
 from sidecar.models.preparation import prepare_model
 from sidecar.models.prepared import Manifest, prepared_key, read_manifest
 from sidecar.models.prepared_backends import default_threads
 from sidecar.models.preparing.byte_weights import compress_weights
+from sidecar.models.preparing.fixed_scales import calibration_inputs, fix_scales
 from sidecar.models.preparing.parity import bundled_texts, compare, score_all
 from sidecar.models.sources import find_weights
 from sidecar.models.verdicts import read_scores
@@ -68,8 +70,8 @@ class Variant:
     together: int = 1
     """Calls that run at the same time; times are divided by it."""
 
-    is_static: bool = False
-    """Whether activations become bytes with scales that are fixed beforehand."""
+    fix: Callable[[Any, Calibration], object] | None = None
+    """A change that measures the activations first, to make them bytes with fixed scales."""
 
 
 class VariantGraph:
@@ -78,8 +80,8 @@ class VariantGraph:
     def __init__(self, folder: Path, variant: Variant, calibration: Calibration) -> None:
         ov = import_openvino()
         graph = ov.Core().read_model(str(graph_file(folder, "f32")))
-        if variant.is_static:
-            quantise_statically(graph, calibration)
+        if variant.fix is not None:
+            variant.fix(graph, calibration)
         if variant.change is not None:
             variant.change(graph)
         settings: dict[str, object] = {
@@ -126,6 +128,9 @@ def variants() -> list[Variant]:
         fuse_projections(graph)
         decompose_attention(graph)
 
+    def fix_all(graph: Any, calibration: Calibration) -> None:
+        fix_scales(graph, calibration, math.inf)
+
     bf16 = Variant("bf16", "f32", settings={"INFERENCE_PRECISION_HINT": "bf16"})
     return [
         Variant("f32", "f32"),
@@ -143,7 +148,10 @@ def variants() -> list[Variant]:
         Variant("int8, groups of 128", "int8", compress_weights, int8(128)),
         Variant("int8, a scale a token", "int8", compress_weights, int8(_PER_TOKEN)),
         Variant("int8, fused qkv", "int8", fused_and_compressed, int8(64)),
-        Variant("int8, fixed scales", "int8", None, int8(0), is_static=True),
+        Variant("int8, fixed scales", "int8", None, int8(0), fix=quantise_statically),
+        Variant("int8-fixed", "int8", compress_weights, int8(128), fix=fix_scales),
+        Variant("int8-fixed, groups of 64", "int8", compress_weights, int8(64), fix=fix_scales),
+        Variant("int8-fixed, every layer", "int8", None, int8(0), fix=fix_all),
     ]
 
 
@@ -157,7 +165,7 @@ def main() -> None:
     wanted = [part.strip() for part in arguments.only.split(",") if part.strip()]
     model = Model(kind="bi-encoder", source=arguments.source)
     folder, manifest = _prepare(model)
-    calibration = _calibration(folder, manifest)
+    calibration = list(calibration_inputs(folder, manifest))
     chosen = [
         variant
         for variant in variants()
@@ -197,17 +205,6 @@ def _prepare(model: Model) -> tuple[Path, Manifest]:
 
 def _tell(step: str) -> None:
     print(step, file=sys.stderr)
-
-
-def _calibration(folder: Path, manifest: Manifest) -> list[list[NDArray[Any]]]:
-    tokens = TokenReader(folder, manifest)
-    queries, passages = bundled_texts("bi-encoder")
-    words = np.load(folder / WORDS, mmap_mode="r")
-    batches = []
-    for texts in (queries, passages[:25], passages[25:50], passages[50:]):
-        inputs = tokens.arrays(tokens.texts("", texts))
-        batches.append([*inputs, words[inputs[0]].astype(np.float32)])
-    return batches
 
 
 def _measure(

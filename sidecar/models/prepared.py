@@ -9,8 +9,9 @@
                    graph.onnx                                    for ONNX Runtime
                    readings.npz      a bi-encoder's vector of each word piece, for its student
 
-FORM is how weights are stored: `int8`, `bf16` (any floats of two bytes) or `f32`. With `precision:
-auto` there are two, `int8` and `f32`, because which is faster depends on the processor.
+FORM is how weights are stored: `int8`, `bf16` (any floats of two bytes) or `f32`, or `int8-fixed`,
+where the graph also has scales for activations. With `precision: auto` there are all but `bf16`,
+because which is fastest depends on the processor.
 
 A folder is renamed into place in one step, when it is whole. So two processes may prepare the same
 model at the same time, and a process that dies leaves no half of a model under a valid name.
@@ -34,7 +35,7 @@ from sidecar.models.known_models import find_reading
 from sidecar.models.sources import content_digest
 
 # Raise it with each change that prepares a model differently, such as other bundled passages.
-_FORMAT = 4
+_FORMAT = 5
 _MANIFEST = "manifest.json"
 _ABANDONED_SECONDS = 86_400
 
@@ -63,7 +64,7 @@ class Manifest:
     """The configured one: `auto`, `int8`, `bf16` or `f32`."""
 
     forms: tuple[str, ...]
-    """How weights are stored, a graph for each: `int8`, `bf16`, `f32`."""
+    """How weights are stored, a graph for each: `int8`, `bf16`, `f32`, `int8-fixed`."""
 
     max_tokens: int
     dimensions: int

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from sidecar.models.backends import processor
 
 # The least exact first.
-_EXACTNESS = ("int8", "bf16", "f32")
+_EXACTNESS = ("int8-fixed", "int8", "bf16", "f32")
 _ALIKE = 1.05
 """Times whose ratio is below this are alike."""
 
@@ -30,11 +30,12 @@ class Way:
     """Weights in one form, computed in some numbers."""
 
     form: str
-    """How weights are stored: `int8`, `bf16` (any floats of two bytes) or `f32`."""
+    """How weights are stored: `int8-fixed`, `int8`, `bf16` (any floats of two bytes) or `f32`."""
 
     computed_in: str
     """`int8`: bytes where the processor and the operation allow, floats elsewhere; `bf16` likewise;
-    `f32`: nothing but 32-bit floats."""
+    `int8-fixed`: as `int8`, with fixed scales for most activations; `f32`: nothing but 32-bit
+    floats."""
 
     @property
     def precision(self) -> str:
@@ -53,7 +54,7 @@ def list_ways(precision: str, forms: Sequence[str]) -> list[Way]:
     `precision`: the configured one. With `auto`, the weights in f32 may also be computed in bf16.
     """
     fast = processor.fast_float()
-    ways = [Way("int8", "int8")] if "int8" in forms else []
+    ways = [Way(form, form) for form in ("int8-fixed", "int8") if form in forms]
     if "bf16" in forms:
         ways.append(Way("bf16", fast))
     if "f32" in forms:

@@ -18,6 +18,7 @@ torch_original.py    | the model as sentence-transformers loads it
 torch_graphs.py      | graphs that torch traces or exports
 graph_files.py       | a graph and its table of word vectors as files
 byte_weights.py      | weights of one byte
+fixed_scales.py      | bytes for activations too, with scales that are fixed beforehand
 parity.py            | how closely the graph's ranking follows the original's
 errors.py            | why a model cannot be prepared
 """

@@ -27,7 +27,7 @@ def compress_weights(graph: Any) -> int:
     for node in graph.get_ordered_ops():
         if node.get_type_name() != "MatMul":
             continue
-        weight = _constant(node.input_value(1))
+        weight = constant_floats(node.input_value(1))
         if weight is None or weight.ndim != 2:
             continue
         attributes = node.get_attributes()
@@ -63,7 +63,7 @@ def _decompression(ops: Any, weight: FloatArray) -> Any:
     return ops.convert(ops.multiply(centred, ops.constant(scales.astype(np.float16))), "f32")
 
 
-def _constant(output: Any) -> FloatArray | None:
+def constant_floats(output: Any) -> FloatArray | None:
     """The numbers of a constant of floats, seen through a change of their type; else None."""
     node = output.get_node()
     if node.get_type_name() == "Convert":

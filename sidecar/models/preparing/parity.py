@@ -20,8 +20,16 @@ from sidecar.models.backends.base import FloatArray
 from sidecar.models.prepared import Parity
 
 # The bars of each precision: Spearman's mean, Spearman of the worst query, share of the ten best.
-_BARS = {"int8": (0.995, 0.98, 0.9), "bf16": (0.999, 0.99, 0.95), "f32": (0.9999, 0.999, 0.98)}
+# `int8-fixed` has higher ones than `int8`, because its scales are measured on texts of the same
+# kind, and other texts may rank less closely.
+_BARS = {
+    "int8-fixed": (0.997, 0.985, 0.9),
+    "int8": (0.995, 0.98, 0.9),
+    "bf16": (0.999, 0.99, 0.95),
+    "f32": (0.9999, 0.999, 0.98),
+}
 _PASSAGES = 75
+_CALIBRATION = 40
 _QUERIES = {"bi-encoder": 12, "cross-encoder": 4}
 _WORDS = 100
 LONGEST = 2
@@ -35,17 +43,26 @@ _TIE = 1e-4
 
 def bundled_texts(kind: str) -> tuple[list[str], list[str]]:
     """Query texts and passages of the sample collection; fewer query texts for cross-encoders."""
+    return _sample_texts(0, _QUERIES[kind], _PASSAGES)
+
+
+def calibration_texts() -> tuple[list[str], list[str]]:
+    """Query texts and passages of the sample collection that the gate does not read."""
+    return _sample_texts(_PASSAGES, _CALIBRATION, _CALIBRATION)
+
+
+def _sample_texts(start: int, queries: int, passages: int) -> tuple[list[str], list[str]]:
     sample = Path(__file__).parents[2] / "sample"
     with (sample / "queries.jsonl").open(encoding="utf-8") as lines:
-        queries = [json.loads(line)["text"] for line in islice(lines, _QUERIES[kind])]
+        texts = [json.loads(line)["text"] for line in islice(lines, start, start + queries)]
     with gzip.open(sample / "corpus.jsonl.gz", "rt", encoding="utf-8") as lines:
-        documents = [json.loads(line) for line in islice(lines, _PASSAGES)]
-    passages = []
+        documents = [json.loads(line) for line in islice(lines, start, start + passages)]
+    cut = []
     for number, document in enumerate(documents):
         # Lengths as in searches: from a few words to a full passage.
         words = f"{document['title']} {document['text']}".split()
-        passages.append(" ".join(words[: _WORDS - number]))
-    return queries, passages
+        cut.append(" ".join(words[: _WORDS - number]))
+    return texts, cut
 
 
 def score_all(backend: Any, query_texts: Sequence[str], passages: Sequence[str]) -> FloatArray:

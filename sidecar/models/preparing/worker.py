@@ -21,6 +21,7 @@ from sidecar.config.main_file import Model
 from sidecar.models.missing_library import missing_library
 from sidecar.models.prepared import Manifest, new_prepared, write_manifest
 from sidecar.models.preparing.errors import CannotPrepare
+from sidecar.models.preparing.fixed_scales import FIXED, write_fixed_scales
 from sidecar.models.preparing.original import Original, open_original
 from sidecar.models.preparing.parity import bundled_texts
 from sidecar.models.verdicts import (
@@ -31,7 +32,8 @@ from sidecar.models.verdicts import (
     write_verdict,
 )
 
-# Which of the two is faster depends on the processor, and a folder may be copied to another.
+# Which is fastest depends on the processor, and a folder may be copied to another. `int8-fixed`,
+# which is made from f32, follows them.
 _AUTO = ("int8", "f32")
 
 
@@ -62,6 +64,13 @@ def prepare(
         write_scores(folder, expected)
         forms, refused = _write_forms(model, original, folder, report, crashed, trying)
         manifest = _manifest(model, original, forms)
+        if model.precision == "auto" and model.backend == "openvino" and "f32" in forms:
+            reason = _write_fixed(folder, manifest, report, crashed, trying)
+            if reason:
+                refused = (*refused, reason)
+            else:
+                forms = (*forms, FIXED)
+                manifest = dataclasses.replace(manifest, forms=forms)
         report(f"ranking the same passages in {' and '.join(forms)}")
         try:
             if not forms:
@@ -117,6 +126,25 @@ def _write_forms(
             continue
         forms.append(form)
     return tuple(forms), tuple(refused)
+
+
+def _write_fixed(
+    folder: Path,
+    manifest: Manifest,
+    report: Callable[[str], None],
+    crashed: Mapping[str, str],
+    trying: Callable[[str], None],
+) -> str:
+    """Write the graph with fixed scales; returns why it is missing, or nothing."""
+    if FIXED in crashed:
+        return f"{FIXED} {crashed[FIXED]}"
+    trying(FIXED)
+    report(f"converting to {FIXED}")
+    try:
+        write_fixed_scales(folder, manifest)
+    except (RuntimeError, ValueError) as error:
+        return f"{FIXED} cannot be made: {error}"
+    return ""
 
 
 def _manifest(model: Model, original: Original, forms: tuple[str, ...]) -> Manifest:

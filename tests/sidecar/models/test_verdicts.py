@@ -122,7 +122,13 @@ def test_the_verdict_of_a_read_only_folder_is_in_the_cache(folder: Path, tmp_pat
 
 
 def test_the_chosen_way_decides_the_vectors_identity(folder: Path) -> None:
-    ways = [Way("int8", "int8"), Way("int8", "f32"), Way("f32", "bf16"), Way("f32", "f32")]
+    ways = [
+        Way("int8-fixed", "int8-fixed"),
+        Way("int8", "int8"),
+        Way("int8", "f32"),
+        Way("f32", "bf16"),
+        Way("f32", "f32"),
+    ]
     assert len({identity("k", way) for way in ways}) == len(ways)
     assert identity("k", ways[0]) != identity("other", ways[0])
 

@@ -8,6 +8,7 @@ import pytest
 from sidecar.models.backends import processor
 from sidecar.models.ways import Way, choose_way, last_resort, list_ways, measure_ways
 
+FIXED = Way("int8-fixed", "int8-fixed")
 INT8, BF16, F32 = Way("int8", "int8"), Way("f32", "bf16"), Way("f32", "f32")
 
 
@@ -16,6 +17,7 @@ INT8, BF16, F32 = Way("int8", "int8"), Way("f32", "bf16"), Way("f32", "f32")
     [
         ("auto", ("int8", "f32"), "f32", [INT8, F32], None),
         ("auto", ("int8", "f32"), "bf16", [INT8, BF16, F32], None),
+        ("auto", ("int8", "f32", "int8-fixed"), "f32", [FIXED, INT8, F32], None),
         ("auto", ("f32",), "bf16", [BF16, F32], None),
         ("auto", ("int8",), "f32", [INT8], Way("int8", "f32")),
         ("int8", ("int8",), "bf16", [INT8], Way("int8", "f32")),
@@ -40,6 +42,7 @@ def test_the_ways_of_a_processor(
 @pytest.mark.parametrize(
     ("way", "precision", "text"),
     [
+        (FIXED, "int8-fixed", "int8-fixed"),
         (INT8, "int8", "int8"),
         (BF16, "bf16", "bf16"),
         (F32, "f32", "f32"),
@@ -56,6 +59,8 @@ def test_the_less_exact_of_both_decides_the_precision(way: Way, precision: str, 
     ("seconds", "closeness", "chosen"),
     [
         ({INT8: 1.0, BF16: 1.3, F32: 3.0}, {INT8: 0.997, BF16: 0.9995, F32: 1.0}, INT8),
+        ({FIXED: 1.0, INT8: 1.2}, {FIXED: 0.998, INT8: 0.999}, FIXED),
+        ({FIXED: 1.0, INT8: 1.04}, {FIXED: 0.998, INT8: 0.999}, INT8),
         ({INT8: 1.0, BF16: 1.04, F32: 3.0}, {INT8: 0.997, BF16: 0.9995, F32: 1.0}, BF16),
         ({INT8: 1.06, BF16: 1.0, F32: 1.049}, {INT8: 0.997, BF16: 0.9995, F32: 1.0}, F32),
         ({INT8: 1.0, F32: 1.06}, {INT8: 0.997, F32: 1.0}, INT8),

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from sidecar.models.prepared import Parity
-from sidecar.models.preparing.parity import bundled_texts, compare, describe, passes
+from sidecar.models.preparing.parity import (
+    bundled_texts,
+    calibration_texts,
+    compare,
+    describe,
+    passes,
+)
 
 SCORES = np.random.default_rng(5).random((3, 75), np.float32)
 
@@ -58,13 +64,26 @@ def test_the_worst_query_is_told() -> None:
 
 @pytest.mark.parametrize(
     ("precision", "near", "far"),
-    [("int8", 0.996, 0.994), ("bf16", 0.9995, 0.998), ("f32", 1.0, 0.9998)],
+    [
+        ("int8-fixed", 0.9975, 0.9965),
+        ("int8", 0.996, 0.994),
+        ("bf16", 0.9995, 0.998),
+        ("f32", 1.0, 0.9998),
+    ],
 )
 def test_the_gate_is_narrower_for_finer_numbers(precision: str, near: float, far: float) -> None:
     assert passes(Parity(12, 75, near, near, 1.0), precision)
     assert not passes(Parity(12, 75, far, far, 1.0), precision)
     assert not passes(Parity(12, 75, near, 0.9, 1.0), precision)
     assert not passes(Parity(12, 75, near, near, 0.8), precision)
+
+
+@pytest.mark.parametrize("kind", ["bi-encoder", "cross-encoder"])
+def test_scales_are_not_measured_on_what_the_gate_reads(kind: str) -> None:
+    judged = {text for texts in bundled_texts(kind) for text in texts}
+    queries, passages = calibration_texts()
+    assert len(queries) == len(passages) >= 40
+    assert judged.isdisjoint([*queries, *passages])
 
 
 def test_the_figures_fit_a_line() -> None:
