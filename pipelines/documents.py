@@ -9,6 +9,8 @@ from typing import NamedTuple
 from pipelines.hits import Hit
 from pipelines.plan import DocumentField, Plan
 
+_new_tuple = tuple.__new__
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -56,16 +58,15 @@ def read_documents(hits: Sequence[Hit], plan: Plan) -> list[Document]:
         # Most plans and sources have one plain field with one string.
         title_text = source.get(title_name) if title_name else None
         body_text = source.get(body_name) if body_name else None
-        documents.append(
-            Document(
-                position,
-                title_text if isinstance(title_text, str) else _join_fields(source, title),
-                body_text if isinstance(body_text, str) else _join_fields(source, together),
-                original_score,
-                (join_values(source, (group_by,)) or None) if group_by else None,
-                _read_apart(source, apart) if apart else (),
-            )
+        texts = (
+            title_text if isinstance(title_text, str) else _join_fields(source, title),
+            body_text if isinstance(body_text, str) else _join_fields(source, together),
         )
+        group_value = (join_values(source, (group_by,)) or None) if group_by else None
+        parts = _read_apart(source, apart) if apart else ()
+        # Without the checks of `Document`, as a window has hundreds.
+        fields = (position, *texts, original_score, group_value, parts)
+        documents.append(_new_tuple(Document, fields))
     return documents
 
 

@@ -158,11 +158,10 @@ class _Addition:
         self._chosen = chosen
         self._scorer = scorer
         groups = chosen.groups
-        self._originals = read_original_scores(group.original_score for group in groups)
+        scores = [group.original_score for group in groups]
+        self._originals = read_original_scores(scores)
         readable = [index for index, passages in enumerate(chosen.passages) if passages]
-        self._held = [
-            index for index in readable if self._originals.hold(groups[index].original_score)
-        ]
+        self._held = [index for index in readable if self._originals.hold(scores[index])]
         self._apart = set(readable).difference(self._held)
         self._words = read_parts(fusion, groups, self._held, self._originals, chosen.evidence)
         self._factor = fusion.guard.factor(chosen.evidence.query_words)

@@ -59,9 +59,9 @@ class Model(Strict):
     serves it. `fake` has no model and counts shared words; only for tests."""
 
     precision: Literal["auto", "int8", "bf16", "f32"] = "auto"
-    """Numbers that `openvino` computes with. `auto`: of `int8`, `bf16` and `f32`, the fastest on
-    this machine with which the model ranks like the original; this is measured. If `bf16` is not
-    faster than `f32` on this machine, `bf16` runs as `f32`."""
+    """Numbers that `openvino` computes with. `auto`: of `int8-fixed`, `int8`, `bf16` and `f32`, the
+    fastest on this machine with which the model ranks like the original; this is measured. If
+    `bf16` is not faster than `f32` on this machine, `bf16` runs as `f32`."""
 
     threads: int | None = Field(default=None, ge=1, le=256)
     """Threads of `openvino` and `onnx`. If omitted: the number of cores, less one if there are more
