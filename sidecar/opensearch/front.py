@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ from sidecar.metrics import Metrics
 from sidecar.opensearch.answer_rescoring import OnRescored, SearchContext
 from sidecar.opensearch.default_pipelines import DefaultPipelines
 from sidecar.opensearch.ended_indexes import read_ended_indexes
+from sidecar.opensearch.finish_time import FinishTime
 from sidecar.opensearch.index_lessons import IndexLessons
 from sidecar.opensearch.interleaved_rescoring import Interleave
 from sidecar.opensearch.known_sources import KnownSources
@@ -87,7 +88,8 @@ class SearchFront:
     is cached. Without `shadows`, plans with `mode: shadow` only forward. With `ubi_queries`,
     searches with `ext.ubi` are written there. `step_backs` says which plans leave the order to
     OpenSearch for a while. Sources in `known_sources` are not parsed again. Without
-    `default_pipelines`, a search that names no pipeline counts as one without.
+    `default_pipelines`, a search that names no pipeline counts as one without. `finish_time` is of
+    all plans together.
     """
 
     config: Config
@@ -105,6 +107,7 @@ class SearchFront:
     ubi_queries: UbiQueries | None = None
     known_sources: KnownSources | None = None
     default_pipelines: DefaultPipelines | None = None
+    finish_time: FinishTime = field(default_factory=FinishTime)
 
     def takes(self, head: RequestHead) -> Take | None:
         """Take the searches of indexes that have a route, and requests that may contain some."""
@@ -327,6 +330,7 @@ class SearchFront:
             interleave=interleave,
             known_sources=self.known_sources,
             default_pipelines=self.default_pipelines,
+            finish_time=self.finish_time,
         )
 
     def _create_teams(self, routed: _Routed, names: tuple[str, str]) -> Interleave:
