@@ -38,6 +38,7 @@ The files, in the order to meet them:
   search_response.py       | reads the hits of a response, and splices them in a new order
   known_sources.py         | sources of hits that were read before, by their own bytes
   answer_rescoring.py      | rescores the hits of a widened answer
+  finish_time.py           | how much earlier than the deadline the models end
   scorer_in_turns.py       | the models as searches see them that share the event loop
   interleaved_rescoring.py | rescores a window with two plans, and mixes their orders
   page_edits.py            | what a page shows beside its new order

@@ -33,6 +33,7 @@ from sidecar.opensearch.exchange import (
     decode_answer,
     run_unless_busy,
 )
+from sidecar.opensearch.finish_time import FinishTime
 from sidecar.opensearch.hybrid_query import are_normalised
 from sidecar.opensearch.index_lessons import IndexLessons
 from sidecar.opensearch.interleaved_rescoring import Interleave, by_position, rescore_for_teams
@@ -88,7 +89,8 @@ class SearchContext:
     `pipelines` are the search pipelines that the configuration names. Without `default_pipelines`,
     a search that names no pipeline counts as one without. With `interleave`, two plans order the
     window, and `plan` is the one whose other settings hold. `ubi` is what the client's body says to
-    User Behavior Insights. Sources in `known_sources` are not parsed again.
+    User Behavior Insights. Sources in `known_sources` are not parsed again. `finish_time` learns
+    how early the models must end.
     """
 
     plan_name: str
@@ -108,6 +110,7 @@ class SearchContext:
     ubi: UbiSection | None = None
     known_sources: KnownSources | None = None
     default_pipelines: DefaultPipelines | None = None
+    finish_time: FinishTime = field(default_factory=FinishTime)
 
     def expect(self, query_text: str) -> None:
         """Let the models read the query text while OpenSearch searches."""
@@ -159,16 +162,19 @@ async def rescore_hits(
     context: SearchContext,
     head: RequestHead | None = None,
     *,
+    deadline: float | None = None,
     whole: bool = False,
 ) -> RescoredWindow:
     """The hits of a widened answer with their new order, and the outcome of the search.
 
     `head` is the client's head of a `_search` of the same indexes. It is needed to fetch text that
     the answer does not contain; without `head` such a search keeps its order, with the reason
-    `text_fetch`. With `whole`, the models read on where the page that the client asked for is
-    sure. The caller sets the outcome's `ms`.
+    `text_fetch`. `deadline` is when the models end, in seconds of the monotonic clock; if omitted,
+    the plan's time begins now. With `whole`, the models read on where the page that the client
+    asked for is sure. The caller sets the outcome's `ms`.
     """
-    answered = time.monotonic()
+    if deadline is None:
+        deadline = time.monotonic() + context.plan.deadline_ms / 1000
     rescored: _Rescored | None = None
     status: Status = "applied"
     reason = find_skip_reason(search_response)
@@ -177,7 +183,7 @@ async def rescore_hits(
     else:
         try:
             rescored = await _rescore(
-                search_response, search_request, context, head, answered, whole
+                search_response, search_request, context, head, deadline, whole
             )
         except RescoreError as error:
             status, reason = "failed", error.reason
@@ -259,14 +265,13 @@ async def _rescore(
     search_request: SearchRequest,
     context: SearchContext,
     head: RequestHead | None,
-    answered: float,
+    deadline: float,
     whole: bool,
 ) -> _Rescored:
     plan, interleave = context.plan, context.interleave
     places: int | None = search_request.start + search_request.size
     if whole or interleave is not None or context.on_rescored is not None:
         places = None
-    deadline = answered + plan.deadline_ms / 1000
     sources = None
     if not search_request.text_in_response:
         try:
@@ -278,6 +283,8 @@ async def _rescore(
     # Reading, cutting and scoring may each take a millisecond without waiting for anything. Other
     # requests wait for one of these steps at most, of one search.
     await next_turn()
+    if time.monotonic() >= deadline:
+        raise DeadlinePassed("the search got no turn in time")
     with step("prepare"):
         hits = search_response.window(plan.rescore_window, sources)
 

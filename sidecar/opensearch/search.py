@@ -190,11 +190,13 @@ async def _answer_from_upstream(
     if window_order is None or goes_on:
         context.expect(page.search_request.query_text)
     widened = await send_widened_search(page.search_request, context, page.head, page.keys)
-    start = time.monotonic()
+    started, plan = widened.started, context.plan
+    deadline = context.finish_time.models_deadline(started, plan.deadline_ms)
     window = None
     if window_order is None or goes_on:
         window = await rescore_hits(
-            widened.search_response, widened.search_request, context, page.head
+            *(widened.search_response, widened.search_request, context, page.head),
+            deadline=deadline,
         )
         window = replace(window, sources_apart=widened.sources_apart)
     if window_order is not None:
@@ -220,7 +222,9 @@ async def _answer_from_upstream(
         _store(page, widened, complete_window)
     body = await encode(await cut_page(complete_window, page.search_request), widened.coding)
     shown = complete_window.describe_page(page.search_request, context.ubi)
-    outcome = replace(shown, ms=_ms_since(start))
+    if window_order is None and not window.sources_apart and shown.reason == "deadline":
+        context.finish_time.record(deadline, time.monotonic(), plan.deadline_ms)
+    outcome = replace(shown, ms=_ms_since(started))
     head = widened.head.write_client(content_length=len(body), add=_write_lines(outcome, page))
     return Answer(head, body), outcome
 

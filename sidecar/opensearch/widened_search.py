@@ -7,11 +7,13 @@ search pipeline is judged like one that names it.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
+from sidecar.event_loop.loop_turns import search_age_s
 from sidecar.opensearch.answer_rescoring import SearchContext, read_widened_response
 from sidecar.opensearch.default_pipelines import NO_DEFAULT, DefaultPipeline
 from sidecar.opensearch.exchange import (
@@ -67,7 +69,9 @@ class Widened:
     """The response to a widened search, with the answer's head and content coding.
 
     `search_request` is the search, narrowed to the hits that were fetched. If `sources_apart` is
-    true, the hits have only the fields that the plan reads.
+    true, the hits have only the fields that the plan reads. `started` is when the answer arrived,
+    in seconds of the monotonic clock, less the time that the sidecar took before it sent the
+    search: from then on, all time is the sidecar's.
     """
 
     search_request: SearchRequest
@@ -75,6 +79,7 @@ class Widened:
     head: ResponseHead
     coding: bytes
     sources_apart: bool
+    started: float
 
 
 async def send_widened_search(
@@ -89,6 +94,7 @@ async def send_widened_search(
     Raises ForwardUnchanged if the client's own search must be sent (WidenedSearchRefused if
     OpenSearch refused the widened one), and FinalAnswer if no other search may be sent.
     """
+    before_s = search_age_s()
     lessons = context.lessons
     if lessons.is_paused(keys):
         raise ForwardUnchanged("skipped", "resting")
@@ -108,6 +114,7 @@ async def send_widened_search(
         try:
             edited = widen_window(first_step or search_request)
             response = await fetch(head, *edited, context.upstream)
+            started = time.monotonic() - before_s
             content, coding = await _decode(response)
         except ForwardUnchanged as error:
             if error.reason != "too_large":
@@ -145,7 +152,8 @@ async def send_widened_search(
         lessons.forget_limit(keys)
     if first_step is None and search_request.text_in_response:
         lessons.learn_spare_bytes(keys, measure_spare_bytes(search_response, fields))
-    return Widened(search_request, search_response, response.head, coding, first_step is not None)
+    sources_apart = first_step is not None
+    return Widened(search_request, search_response, response.head, coding, sources_apart, started)
 
 
 async def find_default(

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from sidecar.event_loop.loop_turns import next_turn, turn_wait_s
+from sidecar.event_loop.loop_turns import begin_search, next_turn, turns_behind_s
 
 
 class Rounds:
@@ -70,25 +70,69 @@ async def test_who_left_holds_up_nobody() -> None:
     await asyncio.wait_for(next_turn(), 20)
 
 
-async def test_the_wait_is_that_of_the_next_in_the_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_steps_of_the_search_that_began_first_go_first() -> None:
+    steps: list[str] = []
+    go = asyncio.Event()
+
+    async def search(name: str) -> None:
+        begin_search()
+        if name == "first":
+            await go.wait()
+        for _ in range(3):
+            await next_turn()
+            steps.append(name)
+
+    first = asyncio.ensure_future(search("first"))
+    await asyncio.sleep(0)
+    later = [asyncio.ensure_future(search(name)) for name in ("second", "third")]
+    await asyncio.sleep(0)
+    go.set()
+    await asyncio.gather(first, *later)
+    assert steps[0] == "second"  # nobody else was ready then
+    assert steps[-4:] == ["second", "third", "third", "third"]
+    assert steps.index("first") < steps.index("third")
+
+
+async def test_the_steps_that_wait_and_the_time_of_each_tell_how_far_the_loop_is_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     now = 100.0
-    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
-    assert turn_wait_s() == 0
-    searches = [next_turn() for _ in range(3)]
+    monkeypatch.setattr("sidecar.event_loop.loop_turns.time.monotonic", lambda: now)
+    assert turns_behind_s() == 0
+    steps = [next_turn() for _ in range(103)]
     with pytest.raises(StopIteration):
-        searches[0].send(None)
-    assert turn_wait_s() == 0  # the turn is taken, but nobody waits for the next one
-    searches[1].send(None)
-    now += 2
-    searches[2].send(None)
-    now += 1
-    assert turn_wait_s() == 3
+        steps[0].send(None)  # it need not wait
+    for step in steps[1:]:
+        step.send(None)
+    assert turns_behind_s() == 0  # nothing is known of the time that they take
+    for _ in range(52):
+        now += 0.004
+        await asyncio.sleep(0)
+    assert turns_behind_s() == pytest.approx(50 * 0.004, rel=0.02)
+    for _ in range(50):
+        now += 0.004
+        await asyncio.sleep(0)
+    assert turns_behind_s() == 0
+    for step in steps:
+        step.close()
+
+
+async def test_a_machine_that_stood_still_is_not_taken_for_long_steps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("sidecar.event_loop.loop_turns.time.monotonic", lambda: now)
+    steps = [next_turn() for _ in range(12)]
+    with pytest.raises(StopIteration):
+        steps[0].send(None)
+    for step in steps[1:]:
+        step.send(None)
     await asyncio.sleep(0)
-    assert turn_wait_s() == 1
+    now += 60
     await asyncio.sleep(0)
-    assert turn_wait_s() == 0
-    for search in searches:
-        search.close()
+    assert 0 < turns_behind_s() < 0.02
+    for step in steps:
+        step.close()
 
 
 def test_each_event_loop_has_turns_of_its_own() -> None:

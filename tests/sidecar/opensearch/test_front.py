@@ -148,21 +148,21 @@ async def test_while_models_are_loaded_all_of_them_pass(target: str, body: bytes
     assert door.metrics.registry.get_sample_value("rescore_searches_total", labels) == 1
 
 
-async def test_a_search_is_forwarded_where_others_wait_too_long_for_their_turn(
+async def test_a_search_is_forwarded_where_the_steps_of_others_take_too_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     door = replace(front(ROUTED), models=lambda: Models({}))
     body = b'{"query":{"match":{"t":"x"}}}'
 
-    async def search(wait_s: float) -> Forward | Answer:
-        monkeypatch.setattr(sidecar.opensearch.front, "turn_wait_s", lambda: wait_s)
+    async def search(behind_s: float) -> Forward | Answer:
+        monkeypatch.setattr(sidecar.opensearch.front, "turns_behind_s", lambda: behind_s)
         take = door.takes(head("/products/_search"))
         assert take is not None
         return await take(Request(head("/products/_search"), body))
 
     with pytest.raises(AssertionError, match="nothing is to be sent"):
-        await search(0.019)
-    busy = await search(0.021)
+        await search(0.0119)
+    busy = await search(0.0121)
     assert busy == Forward((b"X-Rescore: skipped; reason=busy; plan=shop",))
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -116,8 +118,54 @@ def ids(answer: Forward | Answer) -> list[str]:
     return [hit["_id"] for hit in json.loads(answer.body)["hits"]["hits"]]
 
 
+@dataclass(frozen=True, slots=True)
+class KeepsDeadlines(OneScorer):
+    """Keeps the deadlines that searches have given their models."""
+
+    deadlines: list[float | None]
+
+    def scorer(self, deadline: float | None) -> Scorer:
+        self.deadlines.append(deadline)
+        return self.own
+
+
 WIDE = response(answer_body(None, None, None))
+TEXTS = response(answer_body({"body": "a"}, {"body": "b"}, {"body": "c"}))
 HIDDEN = {"query": MATCH, "_source": False, "size": 2}
+
+
+@pytest.mark.parametrize("waited_s", [0.0, 0.05])
+@pytest.mark.parametrize("finish_s", [0.0, 0.01])
+async def test_the_deadline_is_for_all_that_the_sidecar_adds(
+    monkeypatch: pytest.MonkeyPatch, waited_s: float, finish_s: float
+) -> None:
+    monkeypatch.setattr("sidecar.opensearch.widened_search.search_age_s", lambda: waited_s)
+    models, plan = KeepsDeadlines(LastFirst(), []), a_plan()
+    context = replace(search(Scripted(TEXTS), plan), models=models)
+    whole_s = plan.deadline_ms / 1000
+    for _ in range(100):
+        context.finish_time.record(0.0, finish_s, plan.deadline_ms)
+    before = time.monotonic()
+    _, outcome = await search_and_rescore(request_for({"query": MATCH}), context)
+    after = time.monotonic()
+    assert outcome.status == "applied"
+    assert outcome.ms >= waited_s * 1000
+    (deadline,) = models.deadlines
+    assert deadline is not None
+    reserve_s = waited_s + finish_s
+    assert before <= deadline - whole_s + reserve_s + 1e-6 <= after
+
+
+async def test_a_search_that_gets_no_turn_in_time_keeps_its_order_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sidecar.opensearch.widened_search.search_age_s", lambda: 3600.0)
+    models = KeepsDeadlines(LastFirst(), [])
+    context = replace(search(Scripted(TEXTS)), models=models)
+    answer, outcome = await search_and_rescore(request_for({"query": MATCH}), context)
+    assert (outcome.status, outcome.reason) == ("failed", "deadline")
+    assert ids(answer) == ["0", "1", "2"]
+    assert models.deadlines == []
 
 
 async def test_text_that_is_not_in_the_answer_is_fetched() -> None:
