@@ -38,7 +38,7 @@ _HOW = (
     " passage of its documents was read before; warm: all were; page 2 is cut from the kept window;"
     " cascade: the cross-encoder reads the passages of the best ten after the bi-encoder. added:"
     " beyond the same search sent direct, OpenSearch's work for the wider window included; inside:"
-    " from OpenSearch's answer to the sidecar's, as `X-Rescore` says."
+    " what the sidecar takes before it asks OpenSearch and after its answer, as `X-Rescore` says."
 )
 
 Times = dict[str, list[float]]

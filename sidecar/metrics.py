@@ -39,7 +39,7 @@ class Metrics:
         )
         self.rescore_seconds = Histogram(
             "rescore_seconds",
-            "Time from OpenSearch's answer to the rescored answer, per search.",
+            "Time that the sidecar adds to a rescored search, without OpenSearch's own.",
             ("plan",),
             buckets=MILLISECONDS,
             registry=self.registry,

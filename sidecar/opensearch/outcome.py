@@ -79,7 +79,8 @@ class Outcome:
 
     model: str = ""
     ms: float = 0.0
-    """Milliseconds from OpenSearch's answer to the sidecar's."""
+    """Milliseconds that the sidecar adds: the time before it asks OpenSearch, and from the answer
+    of OpenSearch to its own."""
 
     cached: bool = False
     """Whether the page was cut out of a cached window."""
