@@ -25,7 +25,7 @@ INDEX = "rescore-benchmark"
 VERSION = OPENSEARCH_3.version
 _CHUNK = 1000
 _SIZES = (10, 25, 100)
-_WARM_SECONDS = 20.0
+_WARM_SECONDS = 45.0
 
 
 class Client:

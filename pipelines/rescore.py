@@ -99,11 +99,15 @@ async def rescore(
     for stage in plan.stages:
         candidates = [index for index in order if index in readable][: stage.take]
         passages = _list_passages(chosen, candidates, breadth_first)
+        texts = [passage.text for passage in passages]
+        asked = replace_surrogates(query_text)
         page = None
-        if breadth_first and not apart and len(candidates) == len(readable):
-            page = _follow(plan, places, scorer, passages, fuse_scores)
         try:
-            answer = await _score(scorer, stage, replace_surrogates(query_text), passages, page)
+            answer = await scorer.recall(stage.model, asked, texts)
+            if answer is None:
+                if breadth_first and not apart and len(candidates) == len(readable):
+                    page = _follow(plan, places, scorer, passages, fuse_scores)
+                answer = await _score(scorer, stage.model, asked, texts, page)
             scores, best = group_scores(
                 passages, answer, stage.aggregate, stage.averaged, partly=breadth_first
             )
@@ -264,7 +268,8 @@ class _Addition:
         answer: Sequence[float | None] = ()
         reason = None
         try:
-            answer = await _score(self._scorer, stage, self._query_text, passages, page)
+            texts = [passage.text for passage in passages]
+            answer = await _score(self._scorer, stage.model, self._query_text, texts, page)
             scores, best = group_scores(
                 passages, answer, stage.aggregate, stage.averaged, partly=True
             )
@@ -376,16 +381,11 @@ def _follow(
 
 
 async def _score(
-    scorer: Scorer,
-    stage: Stage,
-    query_text: str,
-    passages: Sequence[Passage],
-    page: SurePage | None,
+    scorer: Scorer, model: str, query_text: str, texts: Sequence[str], page: SurePage | None
 ) -> Sequence[float | None]:
-    texts = [passage.text for passage in passages]
     if page is None:
-        return await scorer.score(stage.model, query_text, texts)
-    return await scorer.score_until(stage.model, query_text, texts, page.is_sure)
+        return await scorer.score(model, query_text, texts)
+    return await scorer.score_until(model, query_text, texts, page.is_sure)
 
 
 def _list_passages(
