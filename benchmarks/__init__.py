@@ -16,6 +16,7 @@ capacity.py     what larger installations need, computed from the stored figures
 outgrow.py      one sidecar, with Ray Serve, and two with a store: a table in docs/scaling.md
 warm_path.py    (f) one warm search inside the sidecar, step by step, without a network
 cold.py         (g) cold searches with the shipped deadline, and a long tail of new queries
+long_tail.py        a longer tail, of 10,000: writes docs/long-tail.md
 growing.py      (e) larger windows, more passages, a fuller store
 shadow.py       (h) what a shadow plan adds to the answer
 overload.py     (j) the deadline when searches come faster than they can be served
@@ -38,7 +39,7 @@ kendra_answers.py       what a person sees who asks the Kendra API: writes docs/
 kendra_answers_data.py      its documents and questions, and what their licences allow
 kendra_answers_report.py    its page
 
-`engine_forms.py`, `hybrid_scores.py`, `kendra.py`, `kendra_answers.py`, `outgrow.py`,
-`quality.py`, `student.py`, `student_time.py`, `relay.py`, `rescore_forms.py`,
+`engine_forms.py`, `hybrid_scores.py`, `kendra.py`, `kendra_answers.py`, `long_tail.py`,
+`outgrow.py`, `quality.py`, `student.py`, `student_time.py`, `relay.py`, `rescore_forms.py`,
 `first_configuration.py`, `sure_pages.py` and `warm_path.py` can be run alone.
 """

@@ -104,7 +104,7 @@ def _measure_cold(folder: Path, url: str, count: int, step: Callable[[str], None
                 gain = ndcg(grades, _ids(answer), _PAGE) - ndcg(grades, _ids(own), _PAGE)
                 gains[kind].append(gain)
                 added[kind].append(ms - alone)
-                shares[kind].append(_share(said, "scored"))
+                shares[kind].append(read_share(said, "scored"))
         stall = served.longest_stall()
     warm = statistics.fmean(gains["warm"])
     rows = []
@@ -151,8 +151,8 @@ def _measure_tail(
                 body = search_body(text)
                 alone, _, _ = direct.ask("POST", f"/{INDEX}/_search", body)
                 ms, said, _ = proxied.ask("POST", f"/{INDEX}/_search", body)
-                scored.append(_share(said, "scored"))
-                student.append(_share(said, "student"))
+                scored.append(read_share(said, "scored"))
+                student.append(read_share(said, "student"))
                 added.append(ms - alone)
             means = (f"{statistics.fmean(values):.0%}" for values in (scored, student))
             rows.append((f"{start + 1:,} to {start + len(added):,}", *means, *_p(added)))
@@ -181,7 +181,7 @@ def _ids(answer: bytes) -> list[str]:
     return [hit["_id"] for hit in json.loads(answer)["hits"]["hits"]]
 
 
-def _share(said: str, name: str) -> float:
+def read_share(said: str, name: str) -> float:
     """Of the window's hits, the share that this part of `X-Rescore` counts; 0 without it."""
     if not said.startswith(("applied", "partial")):
         return 0.0

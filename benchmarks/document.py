@@ -43,7 +43,7 @@ def write_document(runs: Sequence[Run]) -> str:
             "What the sidecar is meant to reach, and what was measured.",
             "",
         ]
-        lines += _grid(
+        lines += write_table(
             ("what", "measured", "bar", "aim", ""),
             [
                 (bar.what, str(bar.figure), _limit(bar, bar.bar), _limit(bar, bar.aim), bar.verdict)
@@ -63,7 +63,7 @@ def write_document(runs: Sequence[Run]) -> str:
             lines += ["", f"**Not measured:** {run.part.missing}"]
         for table in run.part.tables:
             lines += ["", f"### {table.title}", ""]
-            lines += _grid(table.head, [tuple(map(str, row)) for row in table.rows])
+            lines += write_table(table.head, [tuple(map(str, row)) for row in table.rows])
             if table.note:
                 lines += ["", table.note]
     return "\n".join(lines) + "\n"
@@ -77,7 +77,7 @@ def _machines(runs: Sequence[Run]) -> Iterable[str]:
     for machine, parts in machines.items():
         if len(machines) > 1:
             yield from (f"Parts {', '.join(parts)}:", "")
-        yield from _grid(("", ""), machine)
+        yield from write_table(("", ""), machine)
         yield ""
 
 
@@ -86,7 +86,7 @@ def _limit(bar: Bar, value: float) -> str:
     return f"{sign} {value:g}{bar.figure.unit}"
 
 
-def _grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def write_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     right = ["---", *["---:"] * (len(head) - 1)]
     return [_row(head), _row(right), *map(_row, rows)]
 

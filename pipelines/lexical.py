@@ -78,7 +78,7 @@ class WordCounts:
         return WordCounts(self.counts[:, texts], self.lengths[texts], self.pairs[:, texts])
 
 
-class WindowCounts(NamedTuple):
+class EvidenceCounts(NamedTuple):
     """The words of a query text in a window's passages, and in its titles, which are read apart.
 
     Each different title of a group counts once; `title_groups` has the index of its group.
@@ -134,19 +134,19 @@ def count_words(query: QueryWords, texts: Sequence[Words]) -> WordCounts:
     return WordCounts(counts, lengths, pairs)
 
 
-def count_window(query: QueryWords, passages: Sequence[Passage]) -> WindowCounts:
+def count_window(query: QueryWords, passages: Sequence[Passage]) -> EvidenceCounts:
     """Count the words of a query text in the bodies of passages, and in their titles."""
     title_groups, titles = _different_titles(passages)
     # Together, since it is one step after the other in numpy, and few texts take as long as many.
     counts = count_words(query, [*(passage.words for passage in passages), *titles])
     bodies = len(passages)
-    return WindowCounts(
+    return EvidenceCounts(
         counts.part(slice(0, bodies)), counts.part(slice(bodies, None)), title_groups
     )
 
 
 def weigh_evidence(
-    query: QueryWords, passages: Sequence[Passage], counts: WindowCounts
+    query: QueryWords, passages: Sequence[Passage], counts: EvidenceCounts
 ) -> dict[int, float]:
     """Lexical evidence of each group that has passages, by its index; empty if there is none.
 
@@ -223,7 +223,7 @@ def _share(contains: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 
 def find_exact(
-    query: QueryWords, numbered: Words, passages: Sequence[Passage], counts: WindowCounts
+    query: QueryWords, numbered: Words, passages: Sequence[Passage], counts: EvidenceCounts
 ) -> dict[int, float]:
     """The share of the query's identifiers that each group with passages contains, by its index.
 

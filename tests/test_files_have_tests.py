@@ -110,6 +110,7 @@ sidecar/models/preparing/quantised_graph.py      sidecar/models/preparing/test_o
 sidecar/models/preparing/torch_graphs.py         sidecar/models/preparing/test_original.py
 sidecar/models/preparing/torch_original.py       sidecar/models/preparing/test_original.py
 sidecar/models/preparing/weights.py              sidecar/models/preparing/test_transformer_graph.py
+sidecar/models/query_vectors.py                  sidecar/models/test_scorers.py
 sidecar/models/remote/service_tls.py             sidecar/models/remote/test_service_client.py
 sidecar/models/search_scorer.py                  sidecar/models/test_scorers.py
 sidecar/models/students/worker.py                sidecar/models/students/test_teaching_process.py

@@ -15,6 +15,7 @@
   search_scorer.py     | the models for one search, which knows its deadline
   pair_scorer.py       | the same for cross-encoders
   text_scorer.py       | what each kind of model does with texts
+  query_vectors.py     | query texts are read while OpenSearch searches, and kept
   vectors.py           | checks what models answer, and compares vectors
   scheduling.py        | many searches share one thread per model
   passage_store.py     | passage vectors in memory

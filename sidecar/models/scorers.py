@@ -7,8 +7,6 @@ a search costs one short text.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from pipelines.errors import DeadlinePassed, Overloaded
@@ -17,6 +15,7 @@ from sidecar.metrics import Metrics
 from sidecar.models.backends.base import BiEncoderBackend, ClosableBackend, FloatArray
 from sidecar.models.passage_keeping import PassageKeeper
 from sidecar.models.passage_store import PassageStore, passage_digest, remembered_digests
+from sidecar.models.query_vectors import QueryVectors
 from sidecar.models.scheduling import Schedule
 from sidecar.models.search_scorer import SearchScorer
 from sidecar.models.shared_store.shared_vectors import SharedVectors
@@ -24,10 +23,8 @@ from sidecar.models.students.teacher import Teacher
 from sidecar.models.text_scorer import Scores, TextScorer
 from sidecar.models.vectors import cosines, finite
 
-_QUERY_VECTORS = 1024
 # A lookup of this number of passages takes half a millisecond; then other tasks may run.
 _LOOKUP_TEXTS = 512
-_SHORT_WAIT_S = 0.05  # the longest queue that a text joins before a search waits for it
 
 
 class BiEncoderScorer:
@@ -61,9 +58,7 @@ class BiEncoderScorer:
         self._store = store
         self._schedule = schedule or Schedule(name, metrics)
         self._keeper = keeper
-        # Only the event loop uses these, so they need no lock.
-        self._queries: OrderedDict[bytes, FloatArray] = OrderedDict()
-        self._expected: dict[bytes, asyncio.Task[FloatArray]] = {}
+        self._queries = QueryVectors(self._schedule, self._read_query)
         self._hits = metrics.passage_lookups.labels(name, "hit")
         self._misses = metrics.passage_lookups.labels(name, "miss")
         self._size = metrics.passages_stored.labels(name)
@@ -74,24 +69,8 @@ class BiEncoderScorer:
         self._size.set_function(self._store.__len__)
 
     def expect(self, query_text: str) -> None:
-        """Begin to read a query text before its passages are known.
-
-        Where many wait, it is left to `score`, which knows the deadline and refuses what is late.
-        """
-        key = passage_digest(query_text)
-        if key in self._queries or key in self._expected:
-            return
-        if self._schedule.wait_s("queries") > _SHORT_WAIT_S:
-            return
-        task = asyncio.get_running_loop().create_task(self._read_expected(key, query_text))
-        self._expected[key] = task
-
-        def end(ended: asyncio.Task[FloatArray]) -> None:
-            del self._expected[key]
-            # If no search waits for the task, nothing else retrieves its exception.
-            _ = ended.cancelled() or ended.exception()
-
-        task.add_done_callback(end)
+        """See `QueryVectors.expect`."""
+        self._queries.expect(query_text)
 
     async def score(
         self,
@@ -100,7 +79,7 @@ class BiEncoderScorer:
         deadline: float | None,
         enough: Enough | None = None,
     ) -> Scores:
-        query = await self._query_vector(query_text, deadline)
+        query = await self._queries.find(query_text, deadline)
         if self._shared is not None:
             await self._shared.fetch(texts, deadline)
         digests: list[bytes] = []
@@ -182,7 +161,7 @@ class BiEncoderScorer:
         is_stored, vectors = self._store.get(remembered_digests(texts))
         if not is_stored.all():
             return None
-        query = await self._query_vector(query_text, deadline)
+        query = await self._queries.find(query_text, deadline)
         self._hits.inc(len(texts))
         return list(cosines(vectors, query))
 
@@ -207,7 +186,7 @@ class BiEncoderScorer:
             await self._shared.fetch(texts, deadline)
         if not self.unread(texts):
             return None
-        query = await self._query_vector(query_text, deadline)
+        query = await self._queries.find(query_text, deadline)
         return await self._teacher.estimator.estimate(query, texts, deadline)
 
     async def embed(
@@ -296,35 +275,6 @@ class BiEncoderScorer:
             await asyncio.to_thread(self._shared.drain)
         if self._keeper is not None:
             await asyncio.to_thread(self._keeper.flush)
-
-    async def _query_vector(self, query_text: str, deadline: float | None) -> FloatArray:
-        key = passage_digest(query_text)
-        vector = self._queries.get(key)
-        if vector is None and (expected := self._expected.get(key)):
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(deadline):
-                    # Another search may wait for the same task.
-                    return await asyncio.shield(expected)
-        elif vector is None:
-            [vector] = await self._schedule.run(
-                self._read_query, [query_text], deadline, lane="queries"
-            )
-        if vector is None:
-            raise DeadlinePassed("the query text was not read in time")
-        self._keep_query(key, vector)
-        return vector
-
-    async def _read_expected(self, key: bytes, query_text: str) -> FloatArray:
-        [vector] = await self._schedule.run(self._read_query, [query_text], None, lane="queries")
-        assert vector is not None  # there is no deadline
-        self._keep_query(key, vector)
-        return vector
-
-    def _keep_query(self, key: bytes, vector: FloatArray) -> None:
-        self._queries[key] = vector
-        self._queries.move_to_end(key)
-        if len(self._queries) > _QUERY_VECTORS:
-            self._queries.popitem(last=False)
 
     def _read_query(self, texts: Sequence[str]) -> list[FloatArray]:
         shape = (len(texts), self._backend.dimensions)
