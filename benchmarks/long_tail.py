@@ -151,7 +151,8 @@ def write_page(
             f" {machine['cores']} cores), who search without a pause. Each of"
             f" {answered:,} query texts is asked once: {_WORDS} words of a sentence of the sample."
             f" It took {seconds / 60:.0f} minutes."
-            f" Documents after the sample's thousand are mixtures of its sentences.",
+            " Documents after the sample's thousand are mixtures of its sentences, so each sentence"
+            " stands in many of them, and many hits of a search are nearly equal.",
             "",
             "*hits scored*: by the model, of a window of 100. *by the student*: the others that"
             " have the score which a student of the model expects. *ms*: what the sidecar added."
