@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
 
 from pipelines.errors import DeadlinePassed, Overloaded
 from pipelines.scoring import Enough, Scorer
@@ -58,6 +59,8 @@ class BiEncoderScorer:
         self._store = store
         self._schedule = schedule or Schedule(name, metrics)
         self._keeper = keeper
+        # Not a method of this object: `gc.freeze` would keep such a cycle for ever.
+        self._read_query = partial(_read_queries, backend)
         self._queries = QueryVectors(self._schedule, self._read_query)
         self._hits = metrics.passage_lookups.labels(name, "hit")
         self._misses = metrics.passage_lookups.labels(name, "miss")
@@ -276,10 +279,6 @@ class BiEncoderScorer:
         if self._keeper is not None:
             await asyncio.to_thread(self._keeper.flush)
 
-    def _read_query(self, texts: Sequence[str]) -> list[FloatArray]:
-        shape = (len(texts), self._backend.dimensions)
-        return list(finite(self._backend.embed_queries(texts), shape))
-
     def _read_unstored(self, texts: Sequence[str]) -> list[FloatArray]:
         shape = (len(texts), self._backend.dimensions)
         return list(finite(self._backend.embed_passages(texts), shape))
@@ -298,6 +297,10 @@ class BiEncoderScorer:
             if self._teacher is not None:
                 self._teacher.offer(new, [texts[i] for i in missing], new_vectors)
         return list(vectors)
+
+
+def _read_queries(backend: BiEncoderBackend, texts: Sequence[str]) -> list[FloatArray]:
+    return list(finite(backend.embed_queries(texts), (len(texts), backend.dimensions)))
 
 
 class Models:
