@@ -107,7 +107,7 @@ def read_ids(answer: bytes) -> tuple[str, ...]:
 def write_rows(
     url: str, served: Serving, answered: Sequence[Answered], show: Callable[[int], object]
 ) -> Iterator[tuple[str, ...]]:
-    """A row for each part of the searches, some of which are asked again."""
+    """A row for each part of the searches. Some searches of each part are asked again."""
     direct, proxied = Client(url), Client(served.url)
     each = -(-len(answered) // _PARTS)
     for start in range(0, len(answered), each):

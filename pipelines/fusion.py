@@ -156,8 +156,7 @@ def _on_original_scale(
     """The new scores of `fused`, for (group index, document) pairs in their final order."""
     if not placed:
         return []
-    low, high = originals.low, originals.high
-    moved = {index for index in fused if low <= groups[index].original_score <= high}
+    moved = {index for index in fused if originals.hold(groups[index].original_score)}
     values = [fused[index] for index, _ in placed if index in moved]
     scale = [hit.original_score for index, hit in placed if index in moved]
     laid = iter(lay_on(values, scale))

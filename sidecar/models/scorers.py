@@ -59,7 +59,7 @@ class BiEncoderScorer:
         self._store = store
         self._schedule = schedule or Schedule(name, metrics)
         self._keeper = keeper
-        # Not a method of this object: `gc.freeze` would keep such a cycle for ever.
+        # A method of this object would be a cycle, which nothing frees after `gc.freeze`.
         self._read_query = partial(_read_queries, backend)
         self._queries = QueryVectors(self._schedule, self._read_query)
         self._hits = metrics.passage_lookups.labels(name, "hit")

@@ -51,9 +51,7 @@ class ScorerInTurns(Scorer):
         start = time.monotonic()
         scores = await self.scorer.recall(model, query_text, texts)
         if scores is not None:
-            done = record_step(current_step(), "model", start, time.monotonic())
-            done.note("model", model)
-            done.note("texts", len(texts))
+            _record("model", start, model, texts)
             await next_turn()
             self.scored = time.monotonic()
         return scores
@@ -73,7 +71,11 @@ class ScorerInTurns(Scorer):
         start = time.monotonic()
         estimates = await self.scorer.estimate(model, query_text, texts)
         if estimates is not None:
-            done = record_step(current_step(), "estimate", start, time.monotonic())
-            done.note("model", model)
-            done.note("texts", len(texts))
+            _record("estimate", start, model, texts)
         return estimates
+
+
+def _record(name: str, start: float, model: str, texts: Sequence[str]) -> None:
+    done = record_step(current_step(), name, start, time.monotonic())
+    done.note("model", model)
+    done.note("texts", len(texts))
