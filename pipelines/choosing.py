@@ -40,7 +40,8 @@ class ChosenPassages:
     `passages` has one entry per group, empty for a group without text. `all_passages` are those
     that it was chosen from, group by group, and `bm25` has the BM25 of each, which is 0 if the plan
     compares none; `starts` has the place of the first one of each group with passages. `evidence`
-    has no groups if the plan's fusion does not use it.
+    has no groups if the plan's fusion does not use it. `uncut` counts the documents that a caller
+    had no time to cut: they have no passages here, and stay where they are.
     """
 
     groups: tuple[Group, ...]
@@ -49,6 +50,7 @@ class ChosenPassages:
     bm25: Sequence[float]
     evidence: Evidence
     starts: Mapping[int, int]
+    uncut: int = 0
 
     @property
     def documents(self) -> Iterator[Document]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from operator import attrgetter
 from typing import NamedTuple, overload
@@ -30,6 +30,12 @@ class StageReport:
     reason: str | None
     estimated: int = 0
     sure: int = 0
+
+
+def count_uncut(stages: Sequence[StageReport], uncut: int) -> tuple[StageReport, ...]:
+    """The reports, where the first stage was also given documents that were not cut in time."""
+    first, *later = stages
+    return (replace(first, groups=first.groups + uncut), *later)
 
 
 class HitReport(NamedTuple):

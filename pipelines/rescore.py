@@ -24,7 +24,7 @@ from pipelines.fusion_methods import AdditiveFusion
 from pipelines.original_scores import read_original_scores
 from pipelines.passages import Passage
 from pipelines.plan import Plan, Stage
-from pipelines.reports import HitReport, Rescoring, StageReport, report_hits
+from pipelines.reports import HitReport, Rescoring, StageReport, count_uncut, report_hits
 from pipelines.scoring import Scorer, group_scores, weigh
 from pipelines.sure_pages import SurePage
 from pipelines.texts import replace_surrogates
@@ -80,6 +80,8 @@ async def rescore(
     student. If a later stage fails or is too late, the order before it stands and its report says
     why.
     """
+    if chosen.uncut:
+        places = None  # what was not cut could change any page
     if isinstance(plan.fusion, AdditiveFusion):
         return await _Addition(plan, plan.fusion, query_text, chosen, scorer, places).run()
     groups = chosen.groups
@@ -138,7 +140,7 @@ async def rescore(
     return Rescoring(
         ranking=rank_hits(groups, originals, order, fused, latest, plan.scores),
         scored=sum(len(groups[index].documents) for index in scores_by_stage[0]),
-        stages=tuple(stages),
+        stages=count_uncut(stages, chosen.uncut),
         hits=report_hits(groups, best_passages, scores_by_stage, fused),
         best_passages=best_passages,
     )
@@ -208,7 +210,7 @@ class _Addition:
                 groups, self._originals, self._order, self._fused, self._latest, self._plan.scores
             ),
             scored=sum(len(groups[index].documents) for index in scores[0]),
-            stages=tuple(self._stages),
+            stages=count_uncut(self._stages, self._chosen.uncut),
             hits=report_hits(groups, best, scores, self._fused, parts),
             best_passages=best,
             estimated=sum(len(groups[index].documents) for index in self._by_student - read),

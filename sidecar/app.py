@@ -131,6 +131,10 @@ class Application:
         """The configuration that new requests get."""
         return self._checked.config
 
+    def is_idle(self) -> bool:
+        """Whether no request of either listener is being answered."""
+        return all(generation.requests.is_idle for generation in self._living)
+
     async def start(self) -> None:
         """Open both listeners; searches pass unrescored until `load_models` is done.
 

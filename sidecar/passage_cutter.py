@@ -13,10 +13,11 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Protocol
 
 from pipelines.documents import Document, Part
-from pipelines.errors import DeadlinePassed, Overloaded
+from pipelines.errors import DeadlinePassed, NoText, Overloaded
 from pipelines.hits import Hit
 from pipelines.passage_methods import PassageMethod
 from pipelines.passages import SplitDocument, split_document
@@ -31,6 +32,9 @@ _CUT_CHARACTERS = 4096
 _CHARACTERS = 400_000
 _PASSAGES = 500
 _NEWEST_SHARE = 0.2
+# Of the time that a search has left. A window of 100 documents takes a tenth of the shipped
+# deadline, and more where several searches have such windows at once.
+_TIME_SHARE = 0.3
 
 # Memory of a key, its place in the cache, and the tuples around a document and its passages.
 _DOCUMENT_BYTES = 400
@@ -46,6 +50,8 @@ class WindowCutter(Protocol):
         query_text: str,
         hits: Sequence[Hit],
         deadline: float | None = None,
+        *,
+        partly: bool = False,
     ) -> ChosenPassages:
         """See `PassageCutter`."""
         ...
@@ -88,12 +94,18 @@ class PassageCutter:
         query_text: str,
         hits: Sequence[Hit],
         deadline: float | None = None,
+        *,
+        partly: bool = False,
     ) -> ChosenPassages:
         """`pipelines.rescore.choose_passages`, on the event loop only if it takes well under 1 ms.
 
         Raises what that function raises, and DeadlinePassed at `deadline` (seconds of the monotonic
         clock); documents that are cut by then stay in memory. Raises Overloaded at once if the
         waiting windows will take longer than that.
+
+        With `partly`, cutting gets a part of the time until `deadline`, since the models need the
+        rest. It begins with the first hits; documents that are neither cut by then nor in memory
+        have no passages, and are counted in `uncut`.
         """
         try:
             return choose_passages(plan, query_text, hits, _OnTheLoop(self).split)
@@ -102,7 +114,11 @@ class PassageCutter:
         wait = self._waiting * self._window_seconds
         if deadline is not None and wait and time.monotonic() + wait >= deadline:
             raise Overloaded(f"cutting is {wait * 1000:.0f} ms behind, beyond the deadline")
-        in_thread = _InTheThread(self, deadline)
+        until = None
+        if partly and deadline is not None:
+            now = time.monotonic()
+            until = now + _TIME_SHARE * max(0.0, deadline - now)
+        in_thread = _InTheThread(self, deadline, until)
         loop = asyncio.get_running_loop()
         self._waiting += 1
         try:
@@ -176,11 +192,18 @@ class _OnTheLoop:
 
 
 class _InTheThread:
-    """Cuts until the deadline, or until the result is no longer needed."""
+    """Cuts until the deadline, or until the result is no longer needed.
 
-    def __init__(self, passage_cutter: PassageCutter, deadline: float | None) -> None:
+    After `until`, it takes only what is in memory; None to cut all.
+    """
+
+    def __init__(
+        self, passage_cutter: PassageCutter, deadline: float | None, until: float | None
+    ) -> None:
         self._passage_cutter = passage_cutter
         self._deadline = deadline
+        self._until = until
+        self._uncut = 0
         self.abandoned = False
 
     def choose_passages(
@@ -188,15 +211,29 @@ class _InTheThread:
     ) -> tuple[ChosenPassages, float]:
         """`pipelines.rescore.choose_passages`, and the seconds it took."""
         started = time.monotonic()
-        chosen = choose_passages(plan, query_text, hits, self.split)
+        try:
+            chosen = choose_passages(plan, query_text, hits, self.split)
+        except NoText:
+            if self._uncut:
+                raise DeadlinePassed("no passages were cut in time") from None
+            raise
+        if self._uncut:
+            chosen = replace(chosen, uncut=self._uncut)
         return chosen, time.monotonic() - started
 
     def split(
         self, document: Document, method: PassageMethod, language: str | None = None
     ) -> SplitDocument:
-        if self.abandoned or (self._deadline is not None and time.monotonic() >= self._deadline):
+        now = time.monotonic()
+        if self.abandoned or (self._deadline is not None and now >= self._deadline):
             raise DeadlinePassed("the passages were not cut in time")
-        return self._passage_cutter.split(document, method, language)
+        if self._until is None or now < self._until:
+            return self._passage_cutter.split(document, method, language)
+        passages = self._passage_cutter.find(_key(document, method.cutting, language))
+        if passages is None:
+            self._uncut += 1
+            return ()
+        return passages
 
 
 def _key(document: Document, cutting: str, language: str | None) -> _Key:

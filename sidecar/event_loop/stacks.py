@@ -24,7 +24,10 @@ _reading: Final = threading.Lock()
 
 
 def read_frames() -> dict[int, FrameType]:
-    """The current frame of each thread, by its `ident`. No garbage is collected meanwhile.
+    """The current frame of each other thread, by its `ident`. No garbage is collected meanwhile.
+
+    The caller's own frame would refer to the result, and such a cycle keeps everything that the
+    other threads work on until a full garbage collection.
 
     CPython holds a lock of its own in this call. A collection within it may run a finalizer, and so
     let another thread run. If that thread needs the same lock, for example to start a thread, the
@@ -34,7 +37,9 @@ def read_frames() -> dict[int, FrameType]:
         was_enabled = gc.isenabled()
         gc.disable()
         try:
-            return sys._current_frames()
+            frames = sys._current_frames()
+            del frames[threading.get_ident()]
+            return frames
         finally:
             if was_enabled:
                 gc.enable()
@@ -47,13 +52,12 @@ def describe_stack(frame: FrameType | None) -> str:
 
 
 def other_stacks(frames: Mapping[int, FrameType], but: int) -> str:
-    """What each busy thread does, except the calling thread and the thread `but`."""
-    left_out = {but, threading.get_ident()}
+    """What each busy thread of `frames` does, except the thread `but`."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     return "; ".join(
         f"{names.get(ident, 'unknown')} in {' < '.join(_calls(frame, _OF_OTHERS))}"
         for ident, frame in frames.items()
-        if ident not in left_out and _short(frame.f_code.co_filename) not in _IDLE
+        if ident != but and _short(frame.f_code.co_filename) not in _IDLE
     )
 
 

@@ -75,8 +75,8 @@ class _Job(Generic[Value]):
     done: asyncio.Future[None] | None
     """None for a job that no search waits for."""
 
-    read_some: Callable[[], None] | None = None
-    """Called in the event loop of `done`, after each chunk but the last."""
+    enough: Callable[[Sequence[Value | None]], bool] | None = None
+    """Asked in the event loop of `done`, after each chunk but the last."""
 
     error: RescoreError | None = None
     abandoned: bool = False
@@ -188,15 +188,8 @@ class Schedule:
             deadline=deadline,
             values=[None] * len(texts),
             done=done,
+            enough=enough,
         )
-        if enough is not None:
-            ask = enough
-
-            def end_early() -> None:
-                if not done.done() and ask(job.values):
-                    done.set_result(None)
-
-            job.read_some = end_early
         within, entered = current_step(), time.monotonic()
         self._enter(job, lane)
         try:
@@ -207,9 +200,13 @@ class Schedule:
             self._leave(job, lane)
             if within is not None:
                 _record(job, within, entered)
-        if job.error is not None:
-            raise job.error
-        return job.values
+        if job.error is None:
+            return job.values
+        error, job.error = job.error, None
+        try:
+            raise error
+        finally:
+            del error  # its traceback refers to this frame
 
     def wait_s(self, lane: LaneName) -> float:
         """Seconds until the first texts of a new job are read, as far as known."""
@@ -357,9 +354,9 @@ class Schedule:
                 job.values[position] = value
             if job.chunks and not self._closed:
                 lane.jobs.append(job)
-                if job.done is not None and job.read_some is not None:
+                if job.done is not None and job.enough is not None:
                     with contextlib.suppress(RuntimeError):  # of a closed loop
-                        job.done.get_loop().call_soon_threadsafe(job.read_some)
+                        job.done.get_loop().call_soon_threadsafe(_end_if_enough, job)
                 return
         closing = ModelFailed(f"model {self._model!r} is closing") if job.chunks else None
         self._finish(job, closing)
@@ -377,6 +374,12 @@ class Schedule:
         # A closed loop raises RuntimeError; no search waits in it any more.
         with contextlib.suppress(RuntimeError):
             done.get_loop().call_soon_threadsafe(finish)
+
+
+def _end_if_enough(job: _Job[Any]) -> None:
+    done, enough = job.done, job.enough
+    if done is not None and enough is not None and not done.done() and enough(job.values):
+        done.set_result(None)
 
 
 def _record(job: _Job[Any], within: Step, entered: float) -> None:

@@ -297,7 +297,7 @@ async def _rescore(
         if chosen is None:
             with step("prepare"):
                 chosen = await context.passage_cutter.choose_passages(
-                    plan, query_text, hits, deadline
+                    plan, query_text, hits, deadline, partly=True
                 )
         await next_turn()
         scorer = ScorerInTurns(context.models.scorer(deadline))

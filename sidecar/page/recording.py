@@ -76,13 +76,17 @@ class RecordingCutter:
         query_text: str,
         hits: Sequence[Hit],
         deadline: float | None = None,
+        *,
+        partly: bool = False,
     ) -> ChosenPassages:
         """See `PassageCutter`."""
         started = time.perf_counter()
         record = self.record
         record.query_text, record.hits = query_text, hits
         try:
-            return await self.cutter.choose_passages(plan, query_text, hits, deadline)
+            return await self.cutter.choose_passages(
+                plan, query_text, hits, deadline, partly=partly
+            )
         finally:
             self.record.cut_ms = (time.perf_counter() - started) * 1000
 

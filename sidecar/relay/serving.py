@@ -31,6 +31,11 @@ class RequestCount:
         self._count = 0
         self._waiting: asyncio.Future[None] | None = None
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is being answered."""
+        return not self._count
+
     def enter(self) -> None:
         """A request begins."""
         self._count += 1

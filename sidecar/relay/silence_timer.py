@@ -39,6 +39,8 @@ class SilenceTimer:
     def close(self) -> None:
         """Stop for good, and cancel the event loop's timer."""
         self._since = None
+        # It refers to the connection, so the two would be kept until a full garbage collection.
+        self._passed = _nothing
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
@@ -53,3 +55,7 @@ class SilenceTimer:
         else:
             self._since = None
             self._passed()
+
+
+def _nothing() -> None:
+    pass

@@ -163,6 +163,9 @@ class TakenRequest:
         self._cancelled = True
         if self._task is not None:
             self._task.cancel()
+            # The error's traceback refers to this request, so the two would be kept until a full
+            # garbage collection.
+            self._task = None
 
     async def _run(self, raw: bytes) -> None:
         body = raw if self._content is None else self._content.getvalue()

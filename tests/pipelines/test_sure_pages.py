@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -202,3 +203,13 @@ def test_scores_that_are_no_numbers_are_refused_as_ever() -> None:
     scorer = Stopping(dict.fromkeys(all_texts(chosen), float("nan")))
     with pytest.raises(BadScores):
         run(plan, chosen, scorer, 3)
+
+
+@pytest.mark.parametrize("uncut", [0, 3])
+def test_no_page_is_sure_where_documents_were_not_cut(uncut: int) -> None:
+    plan, chosen = window_of(10, stages=LIGHT)
+    scorer = Stopping(dict.fromkeys(all_texts(chosen), 0.5))
+    [report] = run(plan, replace(chosen, uncut=uncut), scorer, 3).stages
+    assert report.groups == 10 + uncut
+    assert report.sure == (0 if uncut else 3)
+    assert report.scored == 10 or not uncut

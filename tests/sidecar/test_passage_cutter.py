@@ -18,7 +18,7 @@ from pipelines.passages import SplitDocument, split_document
 from pipelines.plan import Plan
 from pipelines.rescore import ChosenPassages, choose_passages
 from pipelines.sentence_passages import SentencePassages
-from sidecar.passage_cutter import PassageCutter
+from sidecar.passage_cutter import PassageCutter, _InTheThread
 
 PLAN = Plan.model_validate({"document": {"title": "t", "body": "b"}, "stages": [{"model": "m"}]})
 SETTINGS = SentencePassages()
@@ -139,6 +139,36 @@ async def test_the_deadline_ends_the_cutting_and_what_was_cut_is_kept() -> None:
         await passage_cutter.choose_passages(PLAN, QUERY, window, time.monotonic() + 0.3)
     passage_cutter.close()
     assert 0 < len(passage_cutter) < len(window)
+
+
+async def test_a_search_goes_on_with_what_was_cut_in_its_share_of_the_time() -> None:
+    passage_cutter = PassageCutter(1 << 26)
+    window = hits(6000)
+    last = window[-1]
+    await passage_cutter.choose_passages(PLAN, QUERY, [last])
+    started = time.monotonic()
+    chosen = await passage_cutter.choose_passages(PLAN, QUERY, window, started + 1, partly=True)
+    took = time.monotonic() - started
+    passage_cutter.close()
+    assert took < 1
+    cut = [bool(passages) for passages in chosen.passages]
+    assert cut[0]
+    assert cut[-1], "what is in memory is used"
+    assert cut.count(False) == chosen.uncut > 0
+    assert cut.index(False) == len(cut) - 1 - chosen.uncut, "the first hits are cut first"
+
+
+async def test_a_search_that_got_nothing_cut_is_too_late(passage_cutter: PassageCutter) -> None:
+    in_thread = _InTheThread(passage_cutter, None, until=0.0)
+    with pytest.raises(DeadlinePassed):
+        in_thread.choose_passages(PLAN, QUERY, hits(60))
+
+
+async def test_a_window_that_is_cut_in_time_is_whole(passage_cutter: PassageCutter) -> None:
+    deadline = time.monotonic() + 600
+    chosen = await passage_cutter.choose_passages(PLAN, QUERY, hits(60), deadline, partly=True)
+    assert not chosen.uncut
+    assert all(chosen.passages)
 
 
 async def test_what_cannot_be_cut_in_time_is_refused_at_once(passage_cutter: PassageCutter) -> None:

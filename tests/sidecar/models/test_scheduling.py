@@ -1,11 +1,13 @@
 """Deadlines, callers who leave, overload, turns and failures, with a model that tests hold back."""
 
 import asyncio
+import gc
 import itertools
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Sequence
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import pytest
 from hypothesis import given
@@ -381,3 +383,72 @@ async def test_a_search_is_not_asked_after_its_last_chunk(schedule: Schedule) ->
     texts = texts_of("a", 2)
     assert await schedule.run(lengths, texts, None, enough=enough) == lengths(texts)
     assert len(asked) <= 1
+
+
+class Texts(list[str]):
+    """Texts of which one can tell whether they are still kept."""
+
+
+async def finish(schedule: Schedule, texts: Texts) -> None:
+    await schedule.run(lengths, texts, None)
+
+
+async def have_enough(schedule: Schedule, texts: Texts) -> None:
+    model = HeldModel()
+    model.let(1)
+    try:
+        await schedule.run(model.read, texts, None, enough=lambda values: values[0] is not None)
+    finally:
+        model.let(100)
+
+
+async def be_late(schedule: Schedule, texts: Texts) -> None:
+    model = HeldModel()
+    try:
+        await schedule.run(model.read, texts, time.monotonic() + 0.05)
+    finally:
+        model.let(100)
+
+
+async def fail(schedule: Schedule, texts: Texts) -> None:
+    def read(some: Sequence[str]) -> list[int]:
+        raise BadScores("not a number")
+
+    with pytest.raises(BadScores):
+        await schedule.run(read, texts, None)
+
+
+async def be_refused(schedule: Schedule, texts: Texts) -> None:
+    await asyncio.to_thread(schedule.close)
+    with pytest.raises(ModelFailed):
+        await schedule.run(lengths, texts, None, enough=lambda values: False)
+
+
+async def leave(schedule: Schedule, texts: Texts) -> None:
+    model = HeldModel()
+    run = schedule.run(model.read, texts, None, enough=lambda values: False)
+    task = asyncio.get_running_loop().create_task(run)
+    await model.began.get()
+    task.cancel()
+    model.let(100)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@pytest.mark.parametrize("end", [finish, have_enough, be_late, fail, be_refused, leave])
+async def test_a_job_that_has_ended_is_freed_without_a_garbage_collection(
+    metrics: Metrics, end: Callable[[Schedule, Texts], Awaitable[None]]
+) -> None:
+    schedule = Schedule("m", metrics, backend_logs=True)  # pytest keeps errors that are logged
+    gc.disable()
+    try:
+        texts = Texts(texts_of("a", 3))
+        kept = weakref.ref(texts)
+        await end(schedule, texts)
+        del texts
+        await asyncio.to_thread(schedule.close)
+        for _ in range(3):  # what the thread has sent to the event loop
+            await asyncio.sleep(0)
+        assert kept() is None
+    finally:
+        gc.enable()

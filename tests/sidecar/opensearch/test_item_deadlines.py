@@ -46,7 +46,13 @@ class SlowWindows:
     cutter: PassageCutter = field(default_factory=lambda: PassageCutter(1 << 20))
 
     async def choose_passages(
-        self, plan: Plan, query_text: str, hits: Sequence[Hit], deadline: float | None = None
+        self,
+        plan: Plan,
+        query_text: str,
+        hits: Sequence[Hit],
+        deadline: float | None = None,
+        *,
+        partly: bool = False,
     ) -> ChosenPassages:
         self.given_ms.append(plan.deadline_ms)
         if any("slow" in str(hit.source) for hit in hits):

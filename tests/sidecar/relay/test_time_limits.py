@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import weakref
 
 import pytest
 
@@ -51,6 +53,26 @@ async def test_a_stopped_timer_says_nothing_and_restarts() -> None:
     timer.stop()
     timer.restart()
     await asyncio.wait_for(again.wait(), 10)
+
+
+async def test_a_closed_timer_lets_go_of_its_owner() -> None:
+    class Owner:
+        def __init__(self) -> None:
+            self.timer = SilenceTimer(SHORT_S, self.passed)
+
+        def passed(self) -> None:
+            raise AssertionError("it is closed")
+
+    owner = Owner()
+    kept = weakref.ref(owner)
+    owner.timer.restart()
+    owner.timer.close()
+    gc.disable()
+    try:
+        del owner
+        assert kept() is None
+    finally:
+        gc.enable()
 
 
 async def test_a_silent_node_is_a_504_and_the_client_may_go_on(
