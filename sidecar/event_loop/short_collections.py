@@ -48,10 +48,10 @@ class ShortCollections:
 
     def start(self) -> None:
         """Freeze what stands now, and what each collection leaves."""
+        self._wait(self._due_s)
+        self._last = time.monotonic()
         gc.freeze()
         gc.callbacks.append(_freeze_the_rest)
-        self._last = time.monotonic()
-        self._wait(self._due_s)
 
     def stop(self) -> None:
         """Let collections look at everything again. May be called more than once."""
@@ -74,8 +74,12 @@ class ShortCollections:
             return
         self._was_idle = False
         began = time.monotonic()
+        # Otherwise another thread's collection could freeze everything again before this one.
+        gc.callbacks.remove(_freeze_the_rest)
         gc.unfreeze()
         found = gc.collect()
+        gc.freeze()
+        gc.callbacks.append(_freeze_the_rest)
         self._last = time.monotonic()
         ms = (self._last - began) * 1000
         _log.info("looked for garbage in everything: %d objects in %.0f ms", found, ms)

@@ -200,9 +200,11 @@ class Schedule:
             self._leave(job, lane)
             if within is not None:
                 _record(job, within, entered)
-        if job.error is None:
+            # Its traceback refers to frames that refer to the job, so they would be kept until a
+            # full garbage collection.
+            error, job.error = job.error, None
+        if error is None:
             return job.values
-        error, job.error = job.error, None
         try:
             raise error
         finally:
@@ -297,8 +299,9 @@ class Schedule:
         self._queue.dec()
 
     def _work(self, thread: int) -> None:
-        while (next_job := self._take(thread)) is not None:
-            self._read_chunk(*next_job)
+        while (taken := self._take(thread)) is not None:
+            self._read_chunk(*taken)
+            del taken  # while it waits for the next job, it keeps nothing of this one
 
     def _take(self, thread: int) -> tuple[_Lane, _Job[Any]] | None:
         with self._changed:

@@ -90,6 +90,9 @@ class UpstreamPool:
             return await collector.whole
         finally:
             connection.abandon(collector)
+            # It has the error, whose traceback refers to this frame, so the two would be kept until
+            # a full garbage collection.
+            del collector
 
     def close(self) -> None:
         """Close every connection."""

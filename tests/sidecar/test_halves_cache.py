@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 from sidecar.halves_cache import _LEAVING, HalvesCache
 
 
@@ -33,36 +35,60 @@ def test_a_value_larger_than_a_half_is_not_stored() -> None:
     assert cache.size == 0
 
 
-class Counted:
+class Alive:
+    """The number and the total size of values that are not freed yet."""
+
+    def __init__(self) -> None:
+        self.values = 0
+        self.size = 0
+
+
+class Value:
     """A value that tells when it is freed."""
 
-    freed = 0
+    def __init__(self, alive: Alive, size: int, number: int = 0) -> None:
+        self.number = number
+        self._alive, self._size = alive, size
+        alive.values += 1
+        alive.size += size
 
     def __del__(self) -> None:
-        Counted.freed += 1
+        self._alive.values -= 1
+        self._alive.size -= self._size
 
 
-def test_a_forgotten_half_leaves_bit_by_bit() -> None:
-    cache = HalvesCache[int, Counted](1000)
-    most = 0
+@pytest.mark.parametrize("used", [0, 1, 200], ids=["none used", "one used", "many used"])
+def test_a_forgotten_half_leaves_bit_by_bit(used: int) -> None:
+    cache = HalvesCache[int, Value](1000)
+    alive = Alive()
+    freed: list[int] = []
     for number in range(5000):
-        before = Counted.freed
-        cache.put(number, Counted(), 1)
-        most = max(most, Counted.freed - before)
+        before = alive.values
+        cache.put(number, Value(alive, 1), 1)
+        freed.append(before + 1 - alive.values)
+        # What is used is put in again, and that frees others.
+        for key in range(min(used, number)):
+            before = alive.values
+            assert cache.get(key) is not None
+            freed.append(before - alive.values)
         assert cache.size <= 1000
-    assert 0 < most <= _LEAVING
-    assert Counted.freed > 3000
+    assert 0 < max(freed) <= _LEAVING
+    assert sum(freed) > 3000
 
 
 def test_the_bound_holds_for_values_of_all_sizes_and_the_newest_stays() -> None:
     draw = random.Random(7)
-    cache = HalvesCache[int, int](1000)
+    cache = HalvesCache[int, Value](1000)
+    alive = Alive()
     newest: dict[int, int] = {}
     for number in range(20_000):
-        key = draw.randrange(300)
-        cache.put(key, number, draw.choice([1, 5, 40, 400]))
+        key, size = draw.randrange(300), draw.choice([1, 5, 40, 400])
+        cache.put(key, Value(alive, size, number), size)
         newest[key] = number
-        assert cache.size <= 1000
+        # Of all that is still in memory, not only of what is counted.
+        assert alive.size <= cache.size <= 1000
         asked = draw.randrange(300)
-        assert cache.get(asked) in (None, newest.get(asked))
+        value = cache.get(asked)
+        assert value is None or value.number == newest[asked]
+        del value
     assert len(cache) > 0

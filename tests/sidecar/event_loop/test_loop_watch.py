@@ -9,6 +9,7 @@ import logging
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from types import FrameType
@@ -193,6 +194,31 @@ def test_no_garbage_is_collected_while_frames_are_read(monkeypatch: pytest.Monke
     finally:
         gc.enable()
         gc.callbacks.pop()
+
+
+def test_the_callers_own_frame_is_left_out_so_it_leaves_no_cycle() -> None:
+    class Whole:
+        """What a thread works on."""
+
+    def read() -> tuple[set[int], weakref.ref[Whole]]:
+        # A cycle of this frame and its variables would keep all that the frames work on.
+        whole = Whole()
+        frames = read_frames()
+        return set(frames), weakref.ref(whole)
+
+    end = threading.Event()
+    other = threading.Thread(target=end.wait)
+    other.start()
+    gc.disable()
+    try:
+        idents, gone = read()
+        assert threading.get_ident() not in idents
+        assert other.ident in idents
+        assert gone() is None
+    finally:
+        gc.enable()
+        end.set()
+        other.join()
 
 
 def test_idle_threads_are_left_out() -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from pipelines.errors import BadScores, ModelFailed, Overloaded
 from sidecar.metrics import Metrics
+from sidecar.models import scheduling
 from sidecar.models.scheduling import CHUNK_TEXTS, QUEUE_JOBS, Schedule, cut_chunks
 
 
@@ -389,8 +390,12 @@ class Texts(list[str]):
     """Texts of which one can tell whether they are still kept."""
 
 
+def never(values: Sequence[int | None]) -> bool:
+    return False
+
+
 async def finish(schedule: Schedule, texts: Texts) -> None:
-    await schedule.run(lengths, texts, None)
+    await schedule.run(lengths, texts, None, enough=never)
 
 
 async def have_enough(schedule: Schedule, texts: Texts) -> None:
@@ -405,29 +410,47 @@ async def have_enough(schedule: Schedule, texts: Texts) -> None:
 async def be_late(schedule: Schedule, texts: Texts) -> None:
     model = HeldModel()
     try:
-        await schedule.run(model.read, texts, time.monotonic() + 0.05)
+        await schedule.run(model.read, texts, time.monotonic() + 0.05, enough=never)
     finally:
         model.let(100)
 
 
-async def fail(schedule: Schedule, texts: Texts) -> None:
+async def get_bad_scores(schedule: Schedule, texts: Texts) -> None:
     def read(some: Sequence[str]) -> list[int]:
         raise BadScores("not a number")
 
     with pytest.raises(BadScores):
-        await schedule.run(read, texts, None)
+        await schedule.run(read, texts, None, enough=never)
+
+
+async def fail(schedule: Schedule, texts: Texts) -> None:
+    def read(some: Sequence[str]) -> list[int]:
+        raise MemoryError("no room")
+
+    with pytest.raises(ModelFailed, match="MemoryError"):
+        await schedule.run(read, texts, None, enough=never)
 
 
 async def be_refused(schedule: Schedule, texts: Texts) -> None:
+    schedule._lanes["passages"].text_seconds = 10.0
+    model = HeldModel()
+    in_hand = asyncio.ensure_future(schedule.run(model.read, ["a"], None))
+    await model.began.get()
+    with pytest.raises(Overloaded, match="beyond the deadline"):
+        await schedule.run(lengths, texts, time.monotonic() + 1, enough=never)
+    model.let(1)
+    await in_hand
+
+
+async def come_too_late(schedule: Schedule, texts: Texts) -> None:
     await asyncio.to_thread(schedule.close)
-    with pytest.raises(ModelFailed):
-        await schedule.run(lengths, texts, None, enough=lambda values: False)
+    with pytest.raises(ModelFailed, match="closed"):
+        await schedule.run(lengths, texts, None, enough=never)
 
 
 async def leave(schedule: Schedule, texts: Texts) -> None:
     model = HeldModel()
-    run = schedule.run(model.read, texts, None, enough=lambda values: False)
-    task = asyncio.get_running_loop().create_task(run)
+    task = asyncio.ensure_future(schedule.run(model.read, texts, None, enough=never))
     await model.began.get()
     task.cancel()
     model.let(100)
@@ -435,11 +458,18 @@ async def leave(schedule: Schedule, texts: Texts) -> None:
         await task
 
 
-@pytest.mark.parametrize("end", [finish, have_enough, be_late, fail, be_refused, leave])
+@pytest.mark.parametrize(
+    "end",
+    [finish, have_enough, be_late, get_bad_scores, fail, be_refused, come_too_late, leave],
+)
 async def test_a_job_that_has_ended_is_freed_without_a_garbage_collection(
-    metrics: Metrics, end: Callable[[Schedule, Texts], Awaitable[None]]
+    metrics: Metrics,
+    monkeypatch: pytest.MonkeyPatch,
+    end: Callable[[Schedule, Texts], Awaitable[None]],
 ) -> None:
-    schedule = Schedule("m", metrics, backend_logs=True)  # pytest keeps errors that are logged
+    # pytest keeps errors that are logged, and so all that their tracebacks refer to.
+    monkeypatch.setattr(scheduling._log, "disabled", True)
+    schedule = Schedule("m", metrics)
     gc.disable()
     try:
         texts = Texts(texts_of("a", 3))
